@@ -1,0 +1,146 @@
+# `make` alone lists the targets. Everything is installed by name and checked against requirements/*.txt by hash.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.ONESHELL:
+MAKEFLAGS += --no-print-directory
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+CARGO := $(shell command -v cargo 2>/dev/null)
+NATIVE := relay/native
+NATIVE_SOURCES := $(shell find $(NATIVE) -name target -prune -o \( -name '*.rs' -o -name 'Cargo.*' \) -print)
+PACKAGES := config auth relay broker
+PIP_INSTALL := $(BIN)/pip install --quiet --disable-pip-version-check
+
+# Every suite has a budget in seconds: a hang fails the run instead of holding it.
+SUITES := spec:60 wire:60 property:120 house:120 edge:300 acceptance:400 browser:240
+
+# What the tests need beside Python: real servers to test against, a browser, and tools to look at sockets.
+DEBIAN_PACKAGES := coturn chromium iproute2 nftables tcpdump strace
+
+.PHONY: help
+help: ## List the targets
+	@grep -hE '^[a-z][a-z-]*:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
+
+# -- setting up ----------------------------------------------------------------------------------------------------
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "Turngate needs Python 3.11 or newer")'
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.setup: requirements/build.txt requirements/runtime.txt pyproject.toml $(NATIVE_SOURCES) | $(BIN)/python
+	@echo 'installing what Turngate needs into $(VENV)' >&2
+	$(PIP_INSTALL) --require-hashes -r requirements/build.txt
+	$(PIP_INSTALL) --require-hashes -r requirements/runtime.txt
+	$(PIP_INSTALL) --no-deps --no-build-isolation -e .
+	if [ -n "$(CARGO)" ]; then
+	    $(BIN)/python -c 'import relay._native' || { echo 'cargo is present but the native relay was not built' >&2; exit 1; }
+	else
+	    echo 'no cargo on the PATH: the portable relay is used' >&2
+	fi
+	touch $@
+
+$(VENV)/.setup-test: requirements/test.txt $(VENV)/.setup
+	@echo 'installing what the tests need into $(VENV)' >&2
+	$(PIP_INSTALL) --require-hashes -r requirements/test.txt
+	touch $@
+
+.PHONY: setup
+setup: $(VENV)/.setup ## Install Turngate and what it needs into .venv
+
+.PHONY: setup-test
+setup-test: $(VENV)/.setup-test setup-debian ## Install what the tests need too (Debian packages when root)
+
+.PHONY: setup-debian
+setup-debian:
+	@command -v dpkg-query >/dev/null && [ "$$(id -u)" = 0 ] || exit 0
+	missing=()
+	for package in $(DEBIAN_PACKAGES); do
+	    [ "$$(dpkg-query -W -f='$${db:Status-Status}' $$package 2>/dev/null)" = installed ] || missing+=("$$package")
+	done
+	command -v node >/dev/null || missing+=(nodejs npm)
+	[ "$${#missing[@]}" -gt 0 ] || exit 0
+	echo "installing Debian packages: $${missing[*]}" >&2
+	export DEBIAN_FRONTEND=noninteractive
+	apt-get update -qq
+	# No service of ours is meant to run: invoke-rc.d is told so while the packages are unpacked.
+	RUNLEVEL=1 apt-get install -y -qq --no-install-recommends "$${missing[@]}" >/dev/null
+	if [ -d /run/systemd/system ] && [[ " $${missing[*]} " == *" coturn "* ]]; then systemctl disable --now coturn; fi
+
+# -- using ---------------------------------------------------------------------------------------------------------
+
+.PHONY: demo
+demo: setup ## Run the whole product with its embedded defaults [ADDRESS=ip]
+	@$(BIN)/turngate demo $(if $(ADDRESS),--address $(ADDRESS))
+
+.PHONY: load
+load: setup-test ## Run the load tests and write their report
+	@echo 'Load generators, budgets and reports live in loadtests/; see loadtests/README.md for what there is to run.'
+
+.PHONY: docs
+docs: setup ## Write the reference pages and sample files that are generated from declarations
+	@$(BIN)/python -m config.reference
+
+# -- proving -------------------------------------------------------------------------------------------------------
+
+.PHONY: test
+test: setup-test ## Install everything, then run every test suite, each within its budget
+	@failed=()
+	for suite in $(SUITES); do
+	    directory=tests/$${suite%%:*}
+	    [ -n "$$(find "$$directory" -name 'test_*.py' -print -quit 2>/dev/null)" ] || continue
+	    echo "== $$directory (at most $${suite##*:} s)"
+	    timeout --kill-after=10 "$${suite##*:}" $(BIN)/pytest "$$directory" || failed+=("$$directory")
+	done
+	if [ "$${#failed[@]}" -gt 0 ]; then echo "failed: $${failed[*]}" >&2; exit 1; fi
+
+.PHONY: check
+check: check-python check-native check-web ## Format, lint, types and import laws
+
+.PHONY: check-python
+check-python: $(VENV)/.setup-test
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+.PHONY: check-native
+check-native:
+ifneq ($(CARGO),)
+	cd $(NATIVE)
+	cargo fmt --all --check
+	cargo clippy --quiet --locked --workspace --all-targets -- -D warnings
+else
+	@echo 'no cargo on the PATH: the Rust sources were not checked' >&2
+endif
+
+# The browser's modules: `tsc --checkJs --noEmit` as a lint and `node --test` for what needs no DOM belong here.
+.PHONY: check-web
+check-web:
+
+.PHONY: format
+format: $(VENV)/.setup-test ## Format the Python and Rust sources in place
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+	$(if $(CARGO),cd $(NATIVE) && cargo fmt --all)
+
+# -- keeping house -------------------------------------------------------------------------------------------------
+
+PIP_COMPILE = CUSTOM_COMPILE_COMMAND='make requirements' $(BIN)/pip-compile --quiet --generate-hashes --allow-unsafe \
+    --no-emit-index-url --no-emit-find-links --no-emit-trusted-host --strip-extras --no-annotate
+
+.PHONY: requirements
+requirements: $(VENV)/.setup-test ## Pin the dependencies of pyproject.toml again, with hashes
+	$(PIP_COMPILE) -o requirements/build.txt requirements/build.in
+	$(PIP_COMPILE) -o requirements/runtime.txt pyproject.toml
+	$(PIP_COMPILE) --extra test --extra dev -c requirements/runtime.txt -c requirements/build.txt \
+	    -o requirements/test.txt pyproject.toml
+
+.PHONY: clean
+clean: ## Remove what was built and what tools cached; .venv and var stay
+	rm -rf build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf $(NATIVE)/target relay/_native*.so tests/artefacts
+	find $(PACKAGES) tests loadtests -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,1 @@
+"""Load generators, side-by-side runs, budgets and their report; nothing of the product imports this package."""
