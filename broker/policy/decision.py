@@ -1,0 +1,186 @@
+"""Decision: the answer to one question, a value that explains itself and can be replayed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from types import MappingProxyType
+from typing import Any
+
+from auth.personal import Personal
+from config.policy import Action, Effect
+
+
+class Code(StrEnum):
+    """Why, in words that never change: clients, records and operators key on them."""
+
+    ALLOWED = "POLICY_ALLOWED"
+    DENIED = "POLICY_DENIED"
+    """A deny rule matched."""
+    DEFAULT_DENY = "POLICY_DEFAULT_DENY"
+    """No rule allows it."""
+    RULE_EXPIRED = "POLICY_RULE_EXPIRED"
+    """A rule would allow it, had it not expired."""
+    ZONE_MISMATCH = "POLICY_ZONE_MISMATCH"
+    """Network and directory name different zones for an inside party, or its address cannot be read."""
+    ZONE_HIGH = "POLICY_ZONE_HIGH"
+    """An inside party is in a zone of high sensitivity and the counterpart is an outsider."""
+    NOT_YOUR_HOST = "POLICY_NOT_YOUR_HOST"
+    """A guest and someone who did not invite them."""
+    ANONYMOUS = "POLICY_ANONYMOUS"
+    """A party that has not signed in."""
+    WRONG_PARTIES = "POLICY_WRONG_PARTIES"
+    """The action does not exist between such parties (a guest inviting, a call with nobody)."""
+
+
+class FailedCondition(StrEnum):
+    """The first condition of a rule that kept it from applying."""
+
+    WHO_GROUPS = "who.groups"
+    WHO_ZONE = "who.zone"
+    WITH_KIND = "with.kind"
+    WITH_GROUPS = "with.groups"
+    DIRECTION = "direction"
+    EXPIRES = "expires"
+    OVERRULED = "overruled"
+    """It applied, and a deny that also applied beat it."""
+
+
+class Obligation(StrEnum):
+    """What whoever acts on an allow must also do."""
+
+    SHOW_NOT_INSPECTED = "show.not_inspected"
+    """Tell both parties that the media is encrypted between them and its content not inspected."""
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class LosingRule:
+    rule_id: str
+    inside_party: str
+    """From whose side the rule was read."""
+    action: str
+    condition: FailedCondition
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "rule_id": self.rule_id,
+            "inside_party": self.inside_party,
+            "action": self.action,
+            "condition": self.condition.value,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """None means unlimited."""
+
+    minutes: int | None = None
+    bits_per_second: int | None = None
+    """Each way."""
+    until_unix_seconds: int | None = None
+    """When the last rule that allows this will have expired: nothing granted by it outlives that moment."""
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "minutes": self.minutes,
+            "bits_per_second": self.bits_per_second,
+            "until_unix_seconds": self.until_unix_seconds,
+        }
+
+
+UNLIMITED = Limits()
+
+
+@dataclass(frozen=True, slots=True)
+class PartyInputs:
+    """What was known of a party. Only the directory attributes that the policy's zones name are kept."""
+
+    kind: str
+    """insider, guest or anonymous."""
+    party: str | None = None
+    groups: tuple[str, ...] = ()
+    attributes: tuple[tuple[str, str], ...] = ()
+    directory_version: str | None = None
+    zone: str | None = None
+    zone_known: bool | None = None
+    """None for who is not inside; False where neither network nor directory could tell."""
+    invitation_id: str | None = None
+    invited_by: str | None = None
+    verified_by: str | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "kind": self.kind,
+            "party": self.party,
+            "groups": list(self.groups),
+            "attributes": [list(pair) for pair in self.attributes],
+            "directory_version": self.directory_version,
+            "zone": self.zone,
+            "zone_known": self.zone_known,
+            "invitation_id": self.invitation_id,
+            "invited_by": self.invited_by,
+            "verified_by": self.verified_by,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Inputs:
+    """Everything the answer depended on besides the policy: with the same, the answer is the same."""
+
+    action: Action
+    at_unix_seconds: int
+    actor: PartyInputs
+    counterpart: PartyInputs | None
+    personal: Mapping[str, Personal] = field(default_factory=lambda: MappingProxyType({}))
+    """`actor_source_address`, `counterpart_source_address`, where there are any; not in `to_json()`."""
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "action": self.action.value,
+            "at_unix_seconds": self.at_unix_seconds,
+            "actor": self.actor.to_json(),
+            "counterpart": None if self.counterpart is None else self.counterpart.to_json(),
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """Show `user_sentence` and `id`; record `to_json()` and, under commitments, `inputs.personal`."""
+
+    id: str
+    effect: Effect
+    code: Code
+    determining_rules: tuple[str, ...]
+    """Ids of the rules that made the answer, sorted; of the expired ones for RULE_EXPIRED."""
+    losing_rules: tuple[LosingRule, ...]
+    """Rules that speak of the action and did not make the answer. Empty where no rule was asked."""
+    policy_revision: int
+    policy_sha256: str
+    inputs: Inputs
+    obligations: tuple[Obligation, ...]
+    limits: Limits
+    user_sentence: str
+    """For the actor. Tells nothing of the policy."""
+    admin_sentence: str
+
+    @property
+    def allowed(self) -> bool:
+        return self.effect is Effect.ALLOW
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain JSON types. Holds no source address; those are in `inputs.personal`."""
+        return {
+            "id": self.id,
+            "effect": self.effect.value,
+            "code": self.code.value,
+            "determining_rules": list(self.determining_rules),
+            "losing_rules": [rule.to_json() for rule in self.losing_rules],
+            "policy_revision": self.policy_revision,
+            "policy_sha256": self.policy_sha256,
+            "inputs": self.inputs.to_json(),
+            "obligations": [obligation.value for obligation in self.obligations],
+            "limits": self.limits.to_json(),
+            "user_sentence": self.user_sentence,
+            "admin_sentence": self.admin_sentence,
+        }
