@@ -1,0 +1,72 @@
+"""What a service needs beyond settings that are valid: the files they name."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+
+from config.errors import ConfigurationError
+from config.policy import PolicyErrors, load_policy
+from config.schema import declarations
+from config.settings import Settings
+
+_REQUIRED = (
+    (("tls", "certificate_file"), "is needed: only the demo makes a certificate of its own"),
+    (("tls", "private_key_file"), "is needed: only the demo makes a certificate of its own"),
+    (("directory", "ldif_file"), "is needed: it says who may sign in"),
+    (("policy", "file"), "is needed: without a policy nothing is allowed"),
+)
+_MADE_WHEN_MISSING = {("audit", "signing_key_file"), ("audit", "heads_file")}
+
+
+def missing_for_service(settings: Settings) -> Iterator[ConfigurationError]:
+    """Every reason why `turngate serve` would refuse these settings. Reads the files they name."""
+    for path, reason in _REQUIRED:
+        if _value(settings, path) is None:
+            yield ConfigurationError("settings", ".".join(path), reason)
+    if settings.invitations.secret is None:
+        yield ConfigurationError(
+            "settings", "invitations.secret_file", "is needed: it signs invitation links"
+        )
+    for declaration in declarations(Settings):
+        file = _value(settings, declaration.path)
+        if isinstance(file, Path) and declaration.path != ("data_directory",):
+            yield from _unusable(declaration.path, file)
+    if settings.policy.file is not None and settings.policy.file.is_file():
+        yield from _policy_errors(settings.policy.file)
+
+
+def _value(settings: Settings, path: tuple[str, ...]) -> object:
+    value: object = settings
+    for name in path:
+        value = getattr(value, name)
+    return value
+
+
+def _unusable(path: tuple[str, ...], file: Path) -> Iterator[ConfigurationError]:
+    place = ".".join(path)
+    if not file.exists():
+        if path not in _MADE_WHEN_MISSING:
+            yield ConfigurationError("settings", place, "names a file that does not exist")
+        elif not file.parent.is_dir():
+            yield ConfigurationError("settings", place, "names a file in a directory that does not exist")
+    elif not file.is_file():
+        yield ConfigurationError("settings", place, "names something that is not a file")
+    elif not os.access(file, os.R_OK):
+        yield ConfigurationError("settings", place, "names a file that may not be read")
+    elif "key" in path[-1] and file.stat().st_mode & (stat.S_IWGRP | stat.S_IRWXO):
+        yield ConfigurationError(
+            "settings", place, "names a key that others than its owner may use (chmod 600)"
+        )
+
+
+def _policy_errors(file: Path) -> Iterator[ConfigurationError]:
+    try:
+        load_policy(file.read_bytes(), file.name)
+    except OSError as unreadable:
+        yield ConfigurationError("settings", "policy.file", f"cannot be read: {unreadable.strerror}")
+    except PolicyErrors as refused:
+        for error in refused.errors:
+            yield ConfigurationError(refused.source_name, error.path, error.message)

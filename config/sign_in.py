@@ -1,0 +1,53 @@
+"""[sign_in]: how insiders sign in, for how long, and how guessing is slowed."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from config.section import Section
+
+
+class SignInSettings(Section):
+    """Sign-in of insiders against the directory."""
+
+    session_seconds: int = Field(
+        default=43200,
+        ge=300,
+        le=604800,
+        description="How long a sign-in lasts before the password is asked again.",
+        json_schema_extra={"unit": "seconds"},
+    )
+    max_failures_per_login: int = Field(
+        default=5,
+        ge=1,
+        le=100,
+        description="Wrong passwords for one login within the window before further attempts are refused.",
+        json_schema_extra={"unit": "failures"},
+    )
+    failure_window_seconds: int = Field(
+        default=300,
+        ge=10,
+        le=86400,
+        description="How long a wrong password counts.",
+        json_schema_extra={"unit": "seconds"},
+    )
+    max_failures_per_source: int = Field(
+        default=50,
+        ge=1,
+        le=10000,
+        description="Wrong passwords from one source within the window before further attempts are refused.",
+        json_schema_extra={"unit": "failures"},
+    )
+    password_check_threads: int = Field(
+        default=2,
+        ge=1,
+        le=32,
+        description="Passwords verified at the same time; each costs one core and some 64 MiB while it runs.",
+        json_schema_extra={"unit": "threads"},
+    )
+    notice_text: str = Field(
+        default="This system is monitored. Use is limited to authorised people.",
+        max_length=4000,
+        description="Notice shown before sign-in; empty shows none.",
+        json_schema_extra={"unit": "text"},
+    )
