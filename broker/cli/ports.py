@@ -1,0 +1,61 @@
+"""`turngate ports`: what a firewall must allow, derived from the settings."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import astuple, dataclass, fields
+from typing import Literal
+from urllib.parse import urlsplit
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from broker.cli.options import ConfigFile, Flags, settings_or_exit
+from config.settings import Settings
+
+_POSTGRESQL_PORT = 5432
+_LISTENERS = {
+    "inside": "insiders: web client, signalling",
+    "outside": "guests: web client, signalling",
+    "admin": "operators: console",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class OpenPort:
+    """One line of the firewall's rules, seen from this machine."""
+
+    direction: Literal["in", "out"]
+    protocol: Literal["tcp", "udp"]
+    address: str
+    port: int
+    why: str
+
+
+def register(app: typer.Typer) -> None:
+    app.command("ports")(ports)
+
+
+def ports(config: ConfigFile = None, flags: Flags = None) -> None:
+    """Print what a firewall must allow; everything else may stay closed."""
+    table = Table(*(column.name for column in fields(OpenPort)), box=None, pad_edge=False)
+    for row in open_ports(settings_or_exit(config, flags)):
+        table.add_row(*map(str, astuple(row)))
+    console = Console()
+    if not console.is_terminal:
+        console.width = 160
+    console.print(table)
+
+
+def open_ports(settings: Settings) -> Iterator[OpenPort]:
+    """Every port these settings use, inward first."""
+    for name, listener in settings.listeners():
+        yield OpenPort("in", "tcp", listener.address, listener.port, _LISTENERS[name])
+    yield from _database(settings)
+
+
+def _database(settings: Settings) -> Iterator[OpenPort]:
+    url = urlsplit(settings.audit.database_url)
+    if url.scheme.startswith("postgresql") and url.hostname:
+        yield OpenPort("out", "tcp", url.hostname, url.port or _POSTGRESQL_PORT, "the record's database")
