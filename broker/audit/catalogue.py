@@ -1,0 +1,97 @@
+"""The event catalogue: every type of record there is, what it says, and the public facts it always carries.
+
+A kind of session is opened by `<kind>.opened` and ended by `<kind>.closed`, `<kind>.lost` or, before a host
+let the guest in, `visit.refused`. `docs/record.md` lists the same table for people.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class EventType:
+    """One row. `required` names the `fields` without which such a record would not answer its question."""
+
+    name: str
+    sentence: str
+    required: tuple[str, ...] = ()
+
+
+_TYPES = (
+    EventType("node.started", "The edge started."),
+    EventType("node.stopped", "The edge stopped in good order."),
+    EventType("record.unavailable", "The record could not be written; nothing new was opened from here on."),
+    EventType("record.resumed", "The record can be written again.", ("outage_seconds", "entries_missed")),
+    EventType("auth.accepted", "The directory vouched for a person, who is signed in.", ("user", "method")),
+    EventType(
+        "auth.refused", "Sign-ins were refused; counted per source prefix and minute.", ("code", "count")
+    ),
+    EventType("auth.ended", "A sign-in ended.", ("reason",)),
+    EventType("connection.opened", "A person's signalling connection was admitted.", ("party", "external")),
+    EventType("connection.closed", "A signalling connection ended.", ("party", "reason", "bytes", "packets")),
+    EventType("connection.lost", "A connection was open when the edge stopped without warning.", ("reason",)),
+    EventType("invitation.created", "An insider invited a guest.", ("invitation", "host", "expires_at")),
+    EventType("invitation.revoked", "An invitation was withdrawn.", ("invitation", "host")),
+    EventType(
+        "invitation.refused", "Redemptions were refused; counted per prefix and minute.", ("code", "count")
+    ),
+    EventType(
+        "visit.opened",
+        "A guest acknowledged the notice and redeemed an invitation.",
+        ("guest", "host", "invitation"),
+    ),
+    EventType("visit.admitted", "The host let the guest in.", ("guest", "host")),
+    EventType(
+        "visit.refused", "The guest left or was sent away before being let in.", ("guest", "host", "reason")
+    ),
+    EventType("visit.closed", "A guest's visit ended.", ("guest", "host", "reason")),
+    EventType("visit.lost", "A visit was open when the edge stopped and could not be resumed.", ("reason",)),
+    EventType("presence.opened", "A connection was shown other people, and they it."),
+    EventType(
+        "chat.accepted",
+        "A chat message was taken for delivery.",
+        ("message_id", "sender", "recipient", "bytes"),
+    ),
+    EventType("chat.released", "A message that waited was allowed to its recipient.", ("message_id",)),
+    EventType("chat.delivered", "The recipient's client has the message.", ("message_id", "recipient")),
+    EventType("chat.withheld", "A message that waited was not delivered.", ("message_id", "code")),
+    EventType(
+        "call.opened", "A call was allowed and rings.", ("caller", "callee", "external", "media", "until")
+    ),
+    EventType("call.answered", "The callee took the call.", ("callee",)),
+    EventType(
+        "call.refused",
+        "A call did not come about for other reasons than policy.",
+        ("caller", "callee", "code"),
+    ),
+    EventType("call.counters", "What a live call has carried so far.", ("parties", "packets", "bytes")),
+    EventType("call.signal_refused", "A signal inside a call was refused.", ("sender", "code")),
+    EventType("call.closed", "A call ended.", ("reason", "parties", "packets", "bytes")),
+    EventType("call.lost", "A call was open when the edge stopped without warning.", ("reason",)),
+    EventType("decision.denied", "Policy denied an action."),
+    EventType(
+        "relay.allocated", "A party of an admitted session got a relayed address.", ("party", "relayed")
+    ),
+    EventType("relay.released", "A relayed address was given back.", ("party", "relayed", "reason")),
+    EventType(
+        "relay.refused",
+        "Requests to the relay were refused; counted per prefix and minute.",
+        ("code", "count"),
+    ),
+)
+
+CATALOGUE: dict[str, EventType] = {event_type.name: event_type for event_type in _TYPES}
+"""Every type by its name."""
+
+SESSION_KINDS = ("connection", "call", "visit")
+"""What a session id can stand for."""
+
+OPENING_TYPES: dict[str, str] = {f"{kind}.opened": kind for kind in SESSION_KINDS}
+"""Types that open a session, and the kind they open."""
+
+ENDING_TYPES = (*(f"{kind}.{end}" for kind in SESSION_KINDS for end in ("closed", "lost")), "visit.refused")
+"""Types that end a session."""
+
+COUNTING_TYPES = ("call.counters",)
+"""Types that carry the running counters of a session."""
