@@ -14,6 +14,8 @@ from types import MappingProxyType
 from auth.personal import Personal
 from auth.principal import Anonymous, Guest, Insider, Principal
 from broker.policy.decision import (
+    MAX_LOSING_RULES,
+    MAX_RECORDED_GROUPS,
     UNLIMITED,
     Code,
     Decision,
@@ -29,6 +31,7 @@ from broker.policy.zone import Whereabouts, locate
 from config.policy import Action, CounterpartKind, Direction, Effect, LoadedPolicy, Policy, Rule
 
 _EPOCH = date(1970, 1, 1).toordinal()
+_NEARNESS = {condition: number for number, condition in enumerate(FailedCondition)}
 _CALLS = (Action.CALL_AUDIO, Action.CALL_VIDEO)
 
 
@@ -90,7 +93,8 @@ def decide(policy: LoadedPolicy, question: Question, decision_id: str) -> Decisi
         effect=Effect.ALLOW if allowed else Effect.DENY,
         code=verdict.code,
         determining_rules=rule_ids,
-        losing_rules=verdict.losing,
+        losing_rules=_closest_first(verdict.losing)[:MAX_LOSING_RULES],
+        losing_rules_omitted=max(0, len(verdict.losing) - MAX_LOSING_RULES),
         policy_revision=policy.policy.revision,
         policy_sha256=policy.sha256,
         inputs=inputs,
@@ -178,16 +182,16 @@ def _read_rules(rules: Iterable[Rule], sides: tuple[_Side, ...], at_unix_seconds
                 expired[index].append(rule)
     if all(allows) and not denies:
         matched = tuple(rule for side_allows in allows for rule in side_allows)
-        return _Verdict(Code.ALLOWED, matched, _in_order(losing), _strictest(allows))
+        return _Verdict(Code.ALLOWED, matched, tuple(losing), _strictest(allows))
     for side, side_allows in zip(sides, allows, strict=True):
         party, overruled = side.insider.party, FailedCondition.OVERRULED
         losing += (LosingRule(rule.id, party, side.action, overruled) for rule in side_allows)
     if denies:
-        return _Verdict(Code.DENIED, tuple(denies), _in_order(losing))
+        return _Verdict(Code.DENIED, tuple(denies), tuple(losing))
     if all(a or e for a, e in zip(allows, expired, strict=True)):
         lapsed = tuple(rule for a, e in zip(allows, expired, strict=True) if not a for rule in e)
-        return _Verdict(Code.RULE_EXPIRED, lapsed, _in_order(losing))
-    return _Verdict(Code.DEFAULT_DENY, (), _in_order(losing))
+        return _Verdict(Code.RULE_EXPIRED, lapsed, tuple(losing))
+    return _Verdict(Code.DEFAULT_DENY, (), tuple(losing))
 
 
 def _failed_condition(rule: Rule, side: _Side, at_unix_seconds: int) -> FailedCondition | None:
@@ -240,20 +244,35 @@ def _strictest(allows: list[list[Rule]]) -> Limits:
     )
 
 
-def _in_order(losing: list[LosingRule]) -> tuple[LosingRule, ...]:
-    return tuple(sorted(losing))
+def _closest_first(losing: Iterable[LosingRule]) -> tuple[LosingRule, ...]:
+    """Independent of the order of rules in the file."""
+
+    def rank(rule: LosingRule) -> tuple[int, str, str, str]:
+        return -_NEARNESS[rule.condition], rule.rule_id, rule.inside_party, rule.action
+
+    return tuple(sorted(losing, key=rank))
 
 
 def _inputs(policy: Policy, question: Question, whereabouts: dict[Subject, Whereabouts]) -> Inputs:
+    named_groups = {
+        group.casefold()
+        for rule in policy.rules
+        for groups in (rule.who.groups, rule.with_.groups if rule.with_ is not None else None)
+        for group in groups or ()
+    }
     consulted = {zone.attribute.partition("=")[0].casefold() for zone in policy.zones if zone.attribute}
 
     def party(subject: Subject) -> PartyInputs:
         match subject.principal:
             case Insider() as insider:
+                groups = sorted(
+                    insider.groups, key=lambda group: (group.casefold() not in named_groups, group)
+                )
                 return PartyInputs(
                     kind="insider",
                     party=insider.party,
-                    groups=tuple(sorted(insider.groups)),
+                    groups=tuple(groups[:MAX_RECORDED_GROUPS]),
+                    groups_omitted=max(0, len(groups) - MAX_RECORDED_GROUPS),
                     attributes=tuple(pair for pair in insider.attributes if pair[0].casefold() in consulted),
                     directory_version=insider.version,
                     zone=whereabouts[subject].zone,

@@ -11,6 +11,11 @@ from typing import Any
 from auth.personal import Personal
 from config.policy import Action, Effect
 
+MAX_LOSING_RULES = 32
+"""Keeps a decision small enough for a record, whatever the size of the policy."""
+MAX_RECORDED_GROUPS = 128
+"""The same for people who are in very many groups."""
+
 
 class Code(StrEnum):
     """Why, in words that never change: clients, records and operators key on them."""
@@ -35,7 +40,7 @@ class Code(StrEnum):
 
 
 class FailedCondition(StrEnum):
-    """The first condition of a rule that kept it from applying."""
+    """The first condition of a rule that kept it from applying; later members came closer to applying."""
 
     WHO_GROUPS = "who.groups"
     WHO_ZONE = "who.zone"
@@ -54,7 +59,7 @@ class Obligation(StrEnum):
     """Tell both parties that the media is encrypted between them and its content not inspected."""
 
 
-@dataclass(frozen=True, slots=True, order=True)
+@dataclass(frozen=True, slots=True)
 class LosingRule:
     rule_id: str
     inside_party: str
@@ -100,6 +105,8 @@ class PartyInputs:
     """insider, guest or anonymous."""
     party: str | None = None
     groups: tuple[str, ...] = ()
+    """At most `MAX_RECORDED_GROUPS`; those that the policy's rules name come before others."""
+    groups_omitted: int = 0
     attributes: tuple[tuple[str, str], ...] = ()
     directory_version: str | None = None
     zone: str | None = None
@@ -114,6 +121,7 @@ class PartyInputs:
             "kind": self.kind,
             "party": self.party,
             "groups": list(self.groups),
+            "groups_omitted": self.groups_omitted,
             "attributes": [list(pair) for pair in self.attributes],
             "directory_version": self.directory_version,
             "zone": self.zone,
@@ -154,7 +162,9 @@ class Decision:
     determining_rules: tuple[str, ...]
     """Ids of the rules that made the answer, sorted; of the expired ones for RULE_EXPIRED."""
     losing_rules: tuple[LosingRule, ...]
-    """Rules that speak of the action and did not make the answer. Empty where no rule was asked."""
+    """Rules that speak of the action and did not make the answer, those that came closest first, at most
+    `MAX_LOSING_RULES`. Empty where no rule was asked."""
+    losing_rules_omitted: int
     policy_revision: int
     policy_sha256: str
     inputs: Inputs
@@ -176,6 +186,7 @@ class Decision:
             "code": self.code.value,
             "determining_rules": list(self.determining_rules),
             "losing_rules": [rule.to_json() for rule in self.losing_rules],
+            "losing_rules_omitted": self.losing_rules_omitted,
             "policy_revision": self.policy_revision,
             "policy_sha256": self.policy_sha256,
             "inputs": self.inputs.to_json(),

@@ -376,6 +376,7 @@ class TestTheAnswer:
             "code": "POLICY_ALLOWED",
             "determining_rules": ["all"],
             "losing_rules": [],
+            "losing_rules_omitted": 0,
             "policy_revision": 41,
             "policy_sha256": ANYTHING.sha256,
             "inputs": {
@@ -385,6 +386,7 @@ class TestTheAnswer:
                     "kind": "insider",
                     "party": "u-ada",
                     "groups": ["a", "b"],
+                    "groups_omitted": 0,
                     "attributes": [],
                     "directory_version": "7",
                     "zone": "office",
@@ -397,6 +399,7 @@ class TestTheAnswer:
                     "kind": "guest",
                     "party": "g-1",
                     "groups": [],
+                    "groups_omitted": 0,
                     "attributes": [],
                     "directory_version": None,
                     "zone": None,
@@ -415,6 +418,17 @@ class TestTheAnswer:
             "user_sentence": "This is allowed.",
             "admin_sentence": decision.admin_sentence,
         }
+
+    def test_a_decision_stays_small_whatever_the_size_of_policy_and_directory(self) -> None:
+        rules = [rule(f"r-{number:03}", who='{ groups = ["x"] }', direction="out") for number in range(200)]
+        loaded = policy(*rules, rule("near", direction="in"), rule("named", who='{ groups = ["zz"] }'))
+        member = insider(groups=(*(f"a-{number:03}" for number in range(500)), "zz"))
+        decision = ask(loaded, Action.CHAT_SEND, member, guest())
+        assert decision.losing_rules[0] == LosingRule("near", "u-ada", "chat.send", FailedCondition.DIRECTION)
+        assert len(decision.losing_rules) + decision.losing_rules_omitted == 201
+        assert decision.inputs.actor.groups[:2] == ("zz", "a-000")
+        assert len(decision.inputs.actor.groups) + decision.inputs.actor.groups_omitted == 501
+        assert len(json.dumps(decision.to_json())) < 16_384
 
     @pytest.mark.parametrize("at", [-(10**30), -1, 0, 10**30])
     def test_any_moment_has_an_answer(self, at: int) -> None:
