@@ -1,0 +1,68 @@
+"""Answers that refuse: the error frame for a row of the table or for a decision, and a denial on record."""
+
+from __future__ import annotations
+
+from broker.core.commands import (
+    Answer,
+    Command,
+    ConnectionId,
+    Note,
+    PlainEffect,
+    ReplyRefused,
+    RequestId,
+    Tell,
+)
+from broker.core.errors import AUDIT_UNAVAILABLE, POLICY_REFUSED, ErrorRow
+from broker.core.frames import Error
+from broker.core.recording import draft
+from broker.policy.decision import Decision
+
+
+def error(row: ErrorRow, ref: str | None = None, call_id: str | None = None) -> Error:
+    """The frame of one row."""
+    return Error(code=row.code, message=row.sentence, retryable=row.retryable, ref=ref, call_id=call_id)
+
+
+def denial(decision: Decision, ref: str | None = None, call_id: str | None = None) -> Error:
+    """The frame of a decision that denies: its own code, id and sentence, and nothing of the rules."""
+    return Error(
+        code=decision.code,
+        message=decision.user_sentence,
+        retryable=POLICY_REFUSED.retryable,
+        decision_id=decision.id,
+        ref=ref,
+        call_id=call_id,
+    )
+
+
+def refuse(
+    connection_id: ConnectionId, row: ErrorRow, ref: str | None = None, call_id: str | None = None
+) -> list[Command]:
+    """Tell one connection that it cannot be."""
+    return [Answer((Tell(connection_id, error(row, ref, call_id)),))]
+
+
+def unrecorded(connection_id: ConnectionId, ref: str | None = None) -> tuple[PlainEffect, ...]:
+    """What a connection hears when the record of its action could not be written."""
+    return (Tell(connection_id, error(AUDIT_UNAVAILABLE, ref)),)
+
+
+def deny(
+    connection_id: ConnectionId, decision: Decision, session_id: str | None = None, ref: str | None = None
+) -> list[Command]:
+    """Record a denial, then tell the connection that asked."""
+    record = draft("decision.denied", session_id or connection_id, basis=(decision,))
+    told = Tell(connection_id, denial(decision, ref))
+    return [Note((record,), (told,), on_failure=unrecorded(connection_id, ref))]
+
+
+def reply(request_id: RequestId, row: ErrorRow) -> ReplyRefused:
+    """The HTTP answer of one row."""
+    return ReplyRefused(request_id, row.http_status, error(row))
+
+
+def reply_denied(request_id: RequestId, decision: Decision) -> list[Command]:
+    """Record a denial at a door, then answer the request."""
+    answer = ReplyRefused(request_id, POLICY_REFUSED.http_status, denial(decision))
+    record = draft("decision.denied", basis=(decision,))
+    return [Note((record,), (answer,), on_failure=(reply(request_id, AUDIT_UNAVAILABLE),))]

@@ -1,0 +1,335 @@
+"""Calling: invite, ring, accept, decline, cancel, hang up, and every way a call ends."""
+
+from __future__ import annotations
+
+from auth.principal import Guest, Insider, PartyId
+from broker.audit.record import JsonValue
+from broker.core.answers import deny, error, refuse, unrecorded
+from broker.core.call import Call, CallEvent, CallState, EndingCall, WrongStateError
+from broker.core.clock import Deadline, Now
+from broker.core.commands import (
+    AdmitMedia,
+    Command,
+    Narrowing,
+    NarrowingEffect,
+    Note,
+    OpeningEffect,
+    Show,
+    Tell,
+    WithdrawMedia,
+)
+from broker.core.errors import CALL_STATE, PEER_UNREACHABLE, UNKNOWN_CALL, USER_BUSY, YOU_ARE_BUSY, ErrorRow
+from broker.core.events import MediaAllocated, MediaCount, MediaCounted, MediaReleased, MediaWithdrawn
+from broker.core.frames import (
+    CallAccept,
+    CallAccepted,
+    CallCancel,
+    CallCreated,
+    CallDecline,
+    CallEnded,
+    CallHangUp,
+    CallInvite,
+    CallRing,
+    EndReason,
+)
+from broker.core.house import Connection, House
+from broker.core.reach import counterpart_subject, within_reach
+from broker.core.recording import draft, named
+from broker.policy.decision import Decision
+from config.policy import Action
+
+ACTION_OF_MEDIA = {"audio": Action.CALL_AUDIO, "video": Action.CALL_VIDEO}
+CREDENTIAL_MARGIN_SECONDS = 60
+"""How much longer than the call its relay credentials live, so that no clock skew ends a call early."""
+
+
+def invite(
+    house: House, connection: Connection, frame: CallInvite, counterpart: Insider | Guest | None, now: Now
+) -> list[Command]:
+    """Ask the gate for each medium, record the grant, admit both parties to the relay, ring."""
+    if counterpart is None or counterpart.party == connection.party:
+        return refuse(connection.connection_id, PEER_UNREACHABLE, frame.ref)
+    media = tuple(sorted(set(frame.media)))
+    decisions = []
+    for medium in media:
+        subject = counterpart_subject(house, counterpart)
+        decision = house.gate.ask(ACTION_OF_MEDIA[medium], connection.subject, subject, now)
+        if not decision.allowed:
+            return deny(connection.connection_id, decision, ref=frame.ref)
+        decisions.append(decision)
+    hindrance = _hindrance(house, connection, counterpart)
+    if hindrance is not None:
+        return _unanswerable(connection, counterpart, hindrance, tuple(decisions), frame.ref)
+    return _ring(house, connection, frame, counterpart, tuple(decisions), now)
+
+
+def _hindrance(house: House, connection: Connection, counterpart: Insider | Guest) -> ErrorRow | None:
+    if house.call_of(connection.party) is not None:
+        return YOU_ARE_BUSY
+    if not within_reach(house, connection.principal, counterpart) or not any(
+        house.of_party(counterpart.party)
+    ):
+        return PEER_UNREACHABLE
+    return USER_BUSY if house.call_of(counterpart.party) is not None else None
+
+
+def _unanswerable(
+    connection: Connection,
+    counterpart: Insider | Guest,
+    row: ErrorRow,
+    decisions: tuple[Decision, ...],
+    ref: str,
+) -> list[Command]:
+    record = draft(
+        "call.refused",
+        connection.connection_id,
+        basis=decisions,
+        personal=named("caller", connection.principal, connection.source) | named("callee", counterpart),
+        code=row.code,
+        caller=connection.party,
+        callee=counterpart.party,
+    )
+    told = Tell(connection.connection_id, error(row, ref))
+    return [Note((record,), (told,), on_failure=unrecorded(connection.connection_id, ref))]
+
+
+def _ring(
+    house: House,
+    connection: Connection,
+    frame: CallInvite,
+    callee: Insider | Guest,
+    decisions: tuple[Decision, ...],
+    now: Now,
+) -> list[Command]:
+    call_id = f"c-{house.ids()}"
+    until = _until(house, decisions, now)
+    seconds = until - now.wall_seconds
+    parties = (connection.party, callee.party)
+    actions = frozenset(ACTION_OF_MEDIA[medium] for medium in frame.media)
+    grant = house.gate.grant(call_id, parties, actions, until, decisions)
+    media = tuple(sorted(set(frame.media)))
+    call = Call(call_id, frame.ref, connection.principal, callee, media, grant, connection.connection_id)
+    house.calls[call_id] = call
+    house.deadlines.add(now, house.rules.ring_timeout_seconds, "call.ring", call_id)
+    house.deadlines.add(now, seconds, "call.limit", call_id)
+    record = draft(
+        "call.opened",
+        call_id,
+        basis=decisions,
+        personal=named("caller", connection.principal, connection.source) | named("callee", callee),
+        caller=connection.party,
+        callee=callee.party,
+        external=isinstance(connection.principal, Guest) or isinstance(callee, Guest),
+        media=list(media),
+        until=until,
+        connection=connection.connection_id,
+    )
+    effects: list[OpeningEffect] = [AdmitMedia(call_id, parties, until)]
+    created = CallCreated(
+        ref=frame.ref,
+        call_id=call_id,
+        to=house.contact(callee),
+        media=list(frame.media),
+        ice_server=house.ice_server_for(call_id, connection.party, until + CREDENTIAL_MARGIN_SECONDS),
+    )
+    effects.append(Show(connection.connection_id, created))
+    ring = CallRing(call_id=call_id, caller=house.contact(connection.principal), media=list(frame.media))
+    effects.extend(house.show(callee.party, ring))
+    failure = unrecorded(connection.connection_id, frame.ref)
+    return [house.gate.opening(call_id, decisions, (record,), tuple(effects), on_failure=failure)]
+
+
+def _until(house: House, decisions: tuple[Decision, ...], now: Now) -> int:
+    """Unix seconds at which the call must end: the strictest of the settings and of every rule that allowed
+    it."""
+    ends = [now.wall_seconds + house.rules.max_call_seconds]
+    for decision in decisions:
+        if decision.limits.minutes is not None:
+            ends.append(now.wall_seconds + decision.limits.minutes * 60)
+        if decision.limits.until_unix_seconds is not None:
+            ends.append(decision.limits.until_unix_seconds)
+    return min(ends)
+
+
+def accept(house: House, connection: Connection, frame: CallAccept, now: Now) -> list[Command]:
+    """The callee answers on this connection: record it, give both sides their relay credentials."""
+    call = house.calls.get(frame.call_id)
+    if call is None or connection.party != call.callee.party:
+        return refuse(connection.connection_id, UNKNOWN_CALL, call_id=frame.call_id)
+    try:
+        next_state = call.step(CallEvent.ACCEPT)
+    except WrongStateError:
+        return refuse(connection.connection_id, CALL_STATE, call_id=frame.call_id)
+    if next_state is None or not call.grant.holds(connection.party, now):
+        return refuse(connection.connection_id, CALL_STATE, call_id=frame.call_id)
+    call.state = next_state
+    call.callee_connection = connection.connection_id
+    until = call.grant.until_unix_seconds + CREDENTIAL_MARGIN_SECONDS
+
+    def accepted(role: str, party: PartyId) -> CallAccepted:
+        ice_server = house.ice_server_for(call.call_id, party, until)
+        return CallAccepted(
+            call_id=call.call_id, role="caller" if role == "caller" else "callee", ice_server=ice_server
+        )
+
+    effects = (
+        Show(connection.connection_id, accepted("callee", call.callee.party)),
+        Show(call.caller_connection, accepted("caller", call.caller.party)),
+    )
+    record = draft(
+        "call.answered",
+        call.call_id,
+        basis=call.grant,
+        personal=named("callee", connection.principal, connection.source),
+        callee=connection.party,
+        connection=connection.connection_id,
+    )
+    elsewhere = tuple(
+        Tell(other.connection_id, CallEnded(call_id=call.call_id, reason="answered_elsewhere"))
+        for other in house.of_party(connection.party)
+        if other.connection_id != connection.connection_id
+    )
+    failure = unrecorded(connection.connection_id)
+    return [
+        house.gate.opening(call.call_id, call.grant, (record,), effects, on_failure=failure, then=elsewhere),
+    ]
+
+
+def decline(house: House, connection: Connection, frame: CallDecline, now: Now) -> list[Command]:
+    """The callee does not want it."""
+    return _step_out(house, connection, frame.call_id, CallEvent.DECLINE, "declined")
+
+
+def cancel(house: House, connection: Connection, frame: CallCancel, now: Now) -> list[Command]:
+    """The caller gives up."""
+    return _step_out(house, connection, frame.call_id, CallEvent.CANCEL, "cancelled")
+
+
+def hang_up(house: House, connection: Connection, frame: CallHangUp, now: Now) -> list[Command]:
+    """Either side ends it."""
+    return _step_out(house, connection, frame.call_id, CallEvent.HANG_UP, "hung_up")
+
+
+def _step_out(
+    house: House, connection: Connection, call_id: str, event: CallEvent, reason: EndReason
+) -> list[Command]:
+    call = house.calls.get(call_id)
+    if call is None or connection.party not in call.grant.parties:
+        return refuse(connection.connection_id, UNKNOWN_CALL, call_id=call_id)
+    wrong_side = (event is CallEvent.DECLINE and connection.party != call.callee.party) or (
+        event is CallEvent.CANCEL and connection.party != call.caller.party
+    )
+    try:
+        call.step(event)
+    except WrongStateError:
+        wrong_side = True
+    if wrong_side:
+        return refuse(connection.connection_id, CALL_STATE, call_id=call_id)
+    return [end(house, call, reason, connection.party)]
+
+
+def ring_timed_out(house: House, deadline: Deadline, now: Now) -> list[Command]:
+    """Nobody answered in time."""
+    call = house.calls.get(deadline.key)
+    if call is None or call.state is not CallState.RINGING:
+        return []
+    return [end(house, call, "no_answer", None)]
+
+
+def limit_reached(house: House, deadline: Deadline, now: Now) -> list[Command]:
+    """The grant's time is up."""
+    call = house.calls.get(deadline.key)
+    return [end(house, call, "time_limit", None)] if call is not None else []
+
+
+def connection_left(house: House, connection: Connection) -> list[Command]:
+    """A connection is gone: the calls it carries end; a call that rings elsewhere too goes on ringing."""
+    commands: list[Command] = []
+    for call in [call for call in house.calls.values() if connection.party in call.grant.parties]:
+        carried = call.connection_of(connection.party)
+        rings_elsewhere = carried is None and any(house.of_party(connection.party))
+        if carried == connection.connection_id or (carried is None and not rings_elsewhere):
+            commands.append(end(house, call, "party_left", connection.party))
+    return commands
+
+
+def end(house: House, call: Call, reason: EndReason, ended_by: PartyId | None) -> Narrowing:
+    """End a call now: rows first, then both sides are told; the record closes when the relay has reported."""
+    del house.calls[call.call_id]
+    house.ending_calls[call.call_id] = EndingCall(call, reason, ended_by)
+    effects: list[NarrowingEffect] = [WithdrawMedia(call.call_id)]
+    to_caller = CallEnded(call_id=call.call_id, reason=reason, ref=call.ref)
+    effects.append(Tell(call.caller_connection, to_caller))
+    to_callee = CallEnded(call_id=call.call_id, reason=reason)
+    if call.callee_connection is not None:
+        effects.append(Tell(call.callee_connection, to_callee))
+    else:
+        effects.extend(house.tell(call.callee.party, to_callee))
+    return Narrowing((call.call_id,), tuple(effects))
+
+
+def media_withdrawn(house: House, event: MediaWithdrawn, now: Now) -> list[Command]:
+    """The relay forwards nothing of this session any more: close its record with the final counters."""
+    ending = house.ending_calls.pop(event.session_id, None)
+    if ending is None:
+        return []
+    record = draft(
+        "call.closed",
+        event.session_id,
+        reason=ending.reason,
+        ended_by=ending.ended_by,
+        state=ending.call.state.value,
+        removed_candidates=ending.call.removed_candidates,
+        more=count_fields(event.count, ending.call.grant.parties),
+    )
+    return [Narrowing(records=(record,))]
+
+
+def media_counted(house: House, event: MediaCounted, now: Now) -> list[Command]:
+    """A checkpoint of a live call's counters."""
+    if event.session_id not in house.calls:
+        return []
+    fields = count_fields(event.count, event.count.parties)
+    return [Note((draft("call.counters", event.session_id, more=fields),))]
+
+
+def media_allocated(house: House, event: MediaAllocated, now: Now) -> list[Command]:
+    """A party of an admitted session has a relayed address now: the only kind of candidate it may name."""
+    call = house.calls.get(event.session_id)
+    if call is None or event.party not in call.grant.parties:
+        return []
+    call.own_relayed.setdefault(event.party, set()).add(event.relayed_address)
+    house.relayed[event.relayed_address] = (event.session_id, event.party)
+    record = draft(
+        "relay.allocated",
+        event.session_id,
+        basis=call.grant,
+        personal={"client.address": event.client_address},
+        party=event.party,
+        relayed=f"{event.relayed_address[0]}:{event.relayed_address[1]}",
+    )
+    return [Note((record,))]
+
+
+def media_released(house: House, event: MediaReleased, now: Now) -> list[Command]:
+    """A relayed address is gone."""
+    house.relayed.pop(event.relayed_address, None)
+    call = house.calls.get(event.session_id)
+    if call is not None:
+        call.own_relayed.get(event.party, set()).discard(event.relayed_address)
+    relayed = f"{event.relayed_address[0]}:{event.relayed_address[1]}"
+    record = draft(
+        "relay.released", event.session_id, party=event.party, relayed=relayed, reason=event.reason
+    )
+    return [Narrowing(records=(record,))]
+
+
+def count_fields(count: MediaCount | None, parties: tuple[PartyId, PartyId]) -> dict[str, JsonValue]:
+    """Packets and bytes each way, named by direction: `a_to_b` is from the first party to the second."""
+    packets, octets = (count.packets, count.bytes) if count else ((0, 0), (0, 0))
+    return {
+        "parties": list(parties),
+        "packets": {"a_to_b": packets[0], "b_to_a": packets[1]},
+        "bytes": {"a_to_b": octets[0], "b_to_a": octets[1]},
+        "dropped": dict(count.dropped) if count else {},
+    }

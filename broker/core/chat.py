@@ -1,0 +1,120 @@
+"""Chat: one-to-one messages, stored before they are acknowledged and decided again when they are delivered
+late."""
+
+from __future__ import annotations
+
+import hashlib
+
+from auth.personal import Personal
+from auth.principal import Guest, Insider
+from broker.audit.record import JsonValue
+from broker.core.answers import deny, refuse, unrecorded
+from broker.core.clock import Now
+from broker.core.commands import Command, Note, SaveMessage, SettleMessage, Show
+from broker.core.errors import MESSAGE_TOO_LONG, PEER_UNREACHABLE, STILL_IN_LOBBY
+from broker.core.events import StoredMessage, UndeliveredRead
+from broker.core.frames import ChatAccepted, ChatMessage, ChatReceived, ChatSend
+from broker.core.house import Connection, House
+from broker.core.reach import counterpart_subject, within_reach
+from broker.core.recording import draft, named
+from config.policy import Action
+
+
+def send(
+    house: House, connection: Connection, frame: ChatSend, counterpart: Insider | Guest | None, now: Now
+) -> list[Command]:
+    """Decide, record and store in one commit, then tell the sender and whoever of the other side is there."""
+    if len(frame.text) > house.rules.max_text_characters:
+        return refuse(connection.connection_id, MESSAGE_TOO_LONG, frame.ref)
+    if counterpart is None or counterpart.party == connection.party:
+        return refuse(connection.connection_id, PEER_UNREACHABLE, frame.ref)
+    subject = counterpart_subject(house, counterpart)
+    decision = house.gate.ask(Action.CHAT_SEND, connection.subject, subject, now)
+    if not decision.allowed:
+        return deny(connection.connection_id, decision, ref=frame.ref)
+    if not within_reach(house, connection.principal, counterpart):
+        waiting = isinstance(connection.principal, Guest)
+        return refuse(connection.connection_id, STILL_IN_LOBBY if waiting else PEER_UNREACHABLE, frame.ref)
+    message_id = message_id_of(connection.party, frame)
+    record = draft(
+        "chat.accepted",
+        connection.connection_id,
+        basis=(decision,),
+        personal=named("sender", connection.principal, connection.source) | named("recipient", counterpart),
+        message_id=message_id,
+        sender=connection.party,
+        recipient=counterpart.party,
+        bytes=len(frame.text.encode()),
+    )
+    text = Personal(frame.text)
+    store = SaveMessage(message_id, connection.party, counterpart.party, text, now.wall_ms)
+    accepted = ChatAccepted(ref=frame.ref, message_id=message_id, sent_at_ms=now.wall_ms)
+    message = ChatMessage(
+        message_id=message_id,
+        sender=house.contact(connection.principal),
+        text=frame.text,
+        sent_at_ms=now.wall_ms,
+    )
+    effects = (Show(connection.connection_id, accepted), *house.show(counterpart.party, message))
+    failure = unrecorded(connection.connection_id, frame.ref)
+    return [
+        house.gate.opening(message_id, (decision,), (record,), effects, writes=(store,), on_failure=failure)
+    ]
+
+
+def message_id_of(sender: str, frame: ChatSend) -> str:
+    """The same person sending the same text under the same `ref` again gets the same id: a retry is not a
+    second message."""
+    digest = hashlib.sha256(f"{sender}\0{frame.ref}\0{frame.to}\0{frame.text}".encode())
+    return f"m-{digest.hexdigest()[:40]}"
+
+
+def received(house: House, connection: Connection, frame: ChatReceived, now: Now) -> list[Command]:
+    """The recipient has it. The store ignores an id that is not a message to this person."""
+    record = draft(
+        "chat.delivered", connection.connection_id, message_id=frame.message_id, recipient=connection.party
+    )
+    settle = SettleMessage(frame.message_id, connection.party, "delivered")
+    return [Note((record,), writes=(settle,))]
+
+
+def deliver_undelivered(house: House, event: UndeliveredRead, now: Now) -> list[Command]:
+    """What waited for this person: each message is decided again at this moment."""
+    connection = house.connections.get(event.connection_id)
+    if connection is None or connection.closing:
+        return []
+    commands: list[Command] = []
+    for message in event.messages:
+        commands.extend(_deliver(house, connection, message, now))
+    return commands
+
+
+def _deliver(house: House, connection: Connection, message: StoredMessage, now: Now) -> list[Command]:
+    facts: dict[str, JsonValue] = {
+        "message_id": message.message_id,
+        "sender": message.sender_party,
+        "recipient": connection.party,
+    }
+    withhold = SettleMessage(message.message_id, connection.party, "withheld")
+    if message.sender is None:
+        record = draft("chat.withheld", connection.connection_id, code="SENDER_GONE", more=facts)
+        return [Note((record,), writes=(withhold,))]
+    sender = counterpart_subject(house, message.sender)
+    decision = house.gate.ask(Action.CHAT_SEND, sender, connection.subject, now)
+    if not decision.allowed:
+        record = draft(
+            "chat.withheld", connection.connection_id, basis=(decision,), code=decision.code.value, more=facts
+        )
+        return [Note((record,), writes=(withhold,))]
+    record = draft("chat.released", connection.connection_id, basis=(decision,), more=facts)
+    frame = ChatMessage(
+        message_id=message.message_id,
+        sender=house.contact(message.sender),
+        text=message.text.reveal(),
+        sent_at_ms=message.sent_at_ms,
+    )
+    return [
+        house.gate.opening(
+            message.message_id, (decision,), (record,), (Show(connection.connection_id, frame),)
+        )
+    ]

@@ -1,0 +1,231 @@
+"""Commands: everything the core can ask of the shell, in four kinds that are released differently.
+
+* `Opening`: opens or widens something. Its records are durable before any of its effects (law 5); only the
+  gate makes one.
+* `Note`: puts something on record and then answers; opens nothing.
+* `Answer`: a signal inside a grant or an error; waits only for what was commanded before it.
+* `Narrowing`: closes or removes. Its effects happen at once and its records follow through the journal.
+
+Effects are split the same way, so that the type checker refuses an opening effect anywhere but in an
+`Opening`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NewType
+
+from auth.personal import Personal
+from auth.principal import PartyId
+from broker.audit.record import Draft
+from broker.core.errors import ErrorRow
+from broker.core.frames import Error, OpeningFrame, PlainFrame
+from broker.policy.decision import Decision
+
+ConnectionId = NewType("ConnectionId", str)
+RequestId = NewType("RequestId", str)
+"""One HTTP request that waits for its reply."""
+
+# --- effects that open --------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Show:
+    """Send an opening frame."""
+
+    connection_id: ConnectionId
+    frame: OpeningFrame
+
+
+@dataclass(frozen=True, slots=True)
+class AdmitMedia:
+    """Let the two parties of this session allocate on the relay and reach each other there only."""
+
+    session_id: str
+    parties: tuple[PartyId, PartyId]
+    until_unix_seconds: int
+
+
+@dataclass(frozen=True, slots=True)
+class ReplyGranted:
+    """Answer an HTTP request that asked to sign in or to redeem: the token it waits with becomes valid."""
+
+    request_id: RequestId
+
+
+OpeningEffect = Show | AdmitMedia | ReplyGranted
+
+# --- effects that open nothing ------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Tell:
+    """Send a plain frame."""
+
+    connection_id: ConnectionId
+    frame: PlainFrame
+
+
+@dataclass(frozen=True, slots=True)
+class ReplyRefused:
+    """Answer an HTTP request with an error."""
+
+    request_id: RequestId
+    http_status: int
+    error: Error
+
+
+@dataclass(frozen=True, slots=True)
+class AllowPayloadTypes:
+    """The RTP payload types this admitted session negotiated."""
+
+    session_id: str
+    payload_types: frozenset[int]
+
+
+@dataclass(frozen=True, slots=True)
+class ReadUndelivered:
+    """Read what waits for this party; comes back as the event UndeliveredRead, after earlier commits."""
+
+    connection_id: ConnectionId
+    party: PartyId
+
+
+PlainEffect = Tell | ReplyRefused | AllowPayloadTypes | ReadUndelivered
+
+# --- effects that close -------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class WithdrawMedia:
+    """Remove every row of this session from the relay; comes back as the event MediaWithdrawn."""
+
+    session_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class CloseConnection:
+    """Tell why, then close."""
+
+    connection_id: ConnectionId
+    row: ErrorRow
+
+
+NarrowingEffect = Tell | WithdrawMedia | CloseConnection
+
+# --- what is stored together with the records ---------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class SaveSignIn:
+    token_digest: str
+    party: PartyId
+    expires_at_unix_seconds: int
+
+
+@dataclass(frozen=True, slots=True)
+class SaveMessage:
+    """Saving the same id again changes nothing."""
+
+    message_id: str
+    sender: PartyId
+    recipient: PartyId
+    text: Personal
+    sent_at_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class SettleMessage:
+    """The message needs no further delivery: its recipient has it, or policy withheld it. Names the
+    recipient, so that nobody settles another's message."""
+
+    message_id: str
+    recipient: PartyId
+    outcome: str
+
+
+@dataclass(frozen=True, slots=True)
+class SaveInvitation:
+    """Inserts, or replaces the row of the same id."""
+
+    invitation_id: str
+    invited_by: PartyId
+    guest_name: Personal
+    expires_at_unix_seconds: int
+    redemptions_left: int
+
+
+@dataclass(frozen=True, slots=True)
+class SaveVisit:
+    """Inserts, or replaces the row of the same guest."""
+
+    guest: PartyId
+    name: Personal
+    invitation_id: str
+    invited_by: PartyId
+    token_digest: str
+    admitted: bool
+    expires_at_unix_seconds: int
+
+
+@dataclass(frozen=True, slots=True)
+class EndSignIn:
+    token_digest: str
+
+
+@dataclass(frozen=True, slots=True)
+class RevokeInvitation:
+    invitation_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class EndVisit:
+    guest: PartyId
+
+
+NarrowingWrite = EndSignIn | RevokeInvitation | EndVisit
+Write = SaveSignIn | SaveMessage | SettleMessage | SaveInvitation | SaveVisit | NarrowingWrite
+
+# --- the four kinds -----------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Opening:
+    """Made by `broker.core.gate` only. `scope` names what opens; ending that scope voids effects not yet
+    released."""
+
+    scope: str
+    decisions: tuple[Decision, ...]
+    records: tuple[Draft, ...]
+    writes: tuple[Write, ...]
+    effects: tuple[OpeningEffect, ...]
+    on_failure: tuple[PlainEffect, ...]
+    """What to say if the record cannot be written; nothing of `effects` happens then."""
+    then: tuple[PlainEffect, ...] = ()
+    """Plain effects that follow the opening ones."""
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    records: tuple[Draft, ...]
+    effects: tuple[PlainEffect, ...] = ()
+    writes: tuple[Write, ...] = ()
+    on_failure: tuple[PlainEffect, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    effects: tuple[PlainEffect, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Narrowing:
+    """`scopes` are what ends here: openings of theirs that were not yet released never will be."""
+
+    scopes: tuple[str, ...] = ()
+    effects: tuple[NarrowingEffect, ...] = ()
+    records: tuple[Draft, ...] = ()
+    writes: tuple[NarrowingWrite, ...] = ()
+
+
+Command = Opening | Note | Answer | Narrowing

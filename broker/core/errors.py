@@ -1,0 +1,103 @@
+"""The one table of errors a client can see: who is to blame, stable code, sentence, answer, retryable.
+
+Codes of refused decisions (`POLICY_*`) come from `broker.policy.decision`; they are answered through
+`POLICY_REFUSED` below, with the decision's own code and sentence.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Blame(StrEnum):
+    """Whose doing it is: the caller's, the counterpart's, policy's, or ours."""
+
+    CALLER = "caller"
+    PEER = "peer"
+    POLICY = "policy"
+    OURS = "ours"
+
+
+@dataclass(frozen=True, slots=True)
+class ErrorRow:
+    """One row: `http_status` is the answer on HTTP, `closes` whether a WebSocket that caused it is closed."""
+
+    code: str
+    blame: Blame
+    sentence: str
+    http_status: int
+    retryable: bool = False
+    closes: bool = False
+
+
+BAD_FRAME = ErrorRow("BAD_FRAME", Blame.CALLER, "The message was not understood.", 400)
+TOO_MANY_BAD_FRAMES = ErrorRow(
+    "TOO_MANY_BAD_FRAMES", Blame.CALLER, "Too many messages were not understood.", 400, closes=True
+)
+NOT_HELLO = ErrorRow("NOT_HELLO", Blame.CALLER, "The first message must be hello.", 400, closes=True)
+ALREADY_HELLO = ErrorRow("ALREADY_HELLO", Blame.CALLER, "hello was already said.", 400)
+RATE_LIMITED = ErrorRow("RATE_LIMITED", Blame.CALLER, "Too many messages; slow down.", 429, retryable=True)
+BAD_REQUEST = ErrorRow("BAD_REQUEST", Blame.CALLER, "The request was not understood.", 400)
+ORIGIN_REFUSED = ErrorRow("ORIGIN_REFUSED", Blame.CALLER, "This page may not talk to this edge.", 403)
+SIGN_IN_REFUSED = ErrorRow("SIGN_IN_REFUSED", Blame.CALLER, "The name or the password is not right.", 401)
+SIGN_IN_THROTTLED = ErrorRow(
+    "SIGN_IN_THROTTLED", Blame.CALLER, "Too many attempts; wait and try again.", 429, retryable=True
+)
+NOT_SIGNED_IN = ErrorRow("NOT_SIGNED_IN", Blame.CALLER, "You are not signed in.", 401, closes=True)
+SIGNED_OUT = ErrorRow("SIGNED_OUT", Blame.CALLER, "You have signed out.", 401, closes=True)
+TOO_MANY_CONNECTIONS = ErrorRow(
+    "TOO_MANY_CONNECTIONS", Blame.CALLER, "You are connected from too many places.", 429, closes=True
+)
+DIRECTORY_UNAVAILABLE = ErrorRow(
+    "DIRECTORY_UNAVAILABLE", Blame.OURS, "Sign-in is not possible right now.", 503, retryable=True
+)
+INVITATION_INVALID = ErrorRow(
+    "INVITATION_INVALID", Blame.CALLER, "This invitation is not valid. Ask for a new one.", 403
+)
+NOTICE_NOT_ACKNOWLEDGED = ErrorRow(
+    "NOTICE_NOT_ACKNOWLEDGED", Blame.CALLER, "The notice must be acknowledged before joining.", 400
+)
+INVITATION_LIMIT = ErrorRow(
+    "INVITATION_LIMIT", Blame.CALLER, "This invitation is longer or wider than allowed.", 400
+)
+UNKNOWN_INVITATION = ErrorRow("UNKNOWN_INVITATION", Blame.CALLER, "There is no such invitation.", 404)
+UNKNOWN_GUEST = ErrorRow("UNKNOWN_GUEST", Blame.CALLER, "Nobody by that name is waiting.", 404)
+STILL_IN_LOBBY = ErrorRow("STILL_IN_LOBBY", Blame.CALLER, "The host has not let you in yet.", 403)
+PEER_UNREACHABLE = ErrorRow("PEER_UNREACHABLE", Blame.PEER, "This person cannot be reached.", 404)
+USER_BUSY = ErrorRow("USER_BUSY", Blame.PEER, "This person is in another call.", 409, retryable=True)
+YOU_ARE_BUSY = ErrorRow("YOU_ARE_BUSY", Blame.CALLER, "You are in another call.", 409)
+UNKNOWN_CALL = ErrorRow("UNKNOWN_CALL", Blame.CALLER, "There is no such call.", 404)
+CALL_STATE = ErrorRow("CALL_STATE", Blame.CALLER, "The call is not in a state for that.", 409)
+NEGOTIATION_BUSY = ErrorRow(
+    "NEGOTIATION_BUSY", Blame.CALLER, "Another change of this call is under way.", 409, retryable=True
+)
+SDP_MALFORMED = ErrorRow("SDP_MALFORMED", Blame.CALLER, "The media description was not understood.", 400)
+SDP_TOO_LARGE = ErrorRow("SDP_TOO_LARGE", Blame.CALLER, "The media description is too large.", 400)
+SDP_MEDIA_NOT_ALLOWED = ErrorRow(
+    "SDP_MEDIA_NOT_ALLOWED",
+    Blame.CALLER,
+    "The media description asks for more than this call may carry.",
+    403,
+)
+SDP_FOREIGN_CANDIDATE = ErrorRow(
+    "SDP_FOREIGN_CANDIDATE", Blame.CALLER, "The media description names an address that is not yours.", 403
+)
+MESSAGE_TOO_LONG = ErrorRow("MESSAGE_TOO_LONG", Blame.CALLER, "The message is too long.", 400)
+UNKNOWN_MESSAGE = ErrorRow("UNKNOWN_MESSAGE", Blame.CALLER, "There is no such message.", 404)
+POLICY_REFUSED = ErrorRow("POLICY_REFUSED", Blame.POLICY, "This is not allowed by your organisation.", 403)
+AUDIT_UNAVAILABLE = ErrorRow(
+    "AUDIT_UNAVAILABLE",
+    Blame.OURS,
+    "This cannot be put on record right now, so it was not done.",
+    503,
+    retryable=True,
+)
+EDGE_BUSY = ErrorRow("EDGE_BUSY", Blame.OURS, "The edge is busy; try again.", 503, retryable=True)
+EDGE_STOPPING = ErrorRow(
+    "EDGE_STOPPING", Blame.OURS, "The edge is stopping.", 503, retryable=True, closes=True
+)
+SLOW_READER = ErrorRow("SLOW_READER", Blame.CALLER, "Messages were not read in time.", 408, closes=True)
+
+TABLE: dict[str, ErrorRow] = {row.code: row for row in list(globals().values()) if isinstance(row, ErrorRow)}
+"""Every row by its code."""

@@ -1,0 +1,246 @@
+"""Events: everything that can happen to the core, as plain data.
+
+A flow that needs the world (a password check, a stored row) is a shell coroutine that gathers the facts first
+and then submits one event carrying them; the core never waits in the middle of a decision.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from auth.personal import Personal
+from auth.principal import Guest, Insider, PartyId
+from broker.core.commands import ConnectionId, RequestId
+from broker.core.frames import ClientFrame
+
+# --- doors: HTTP requests and connections -------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class SignInProved:
+    """The directory accepted a password. `token_digest` is of the token that waits with the request."""
+
+    request_id: RequestId
+    insider: Insider
+    source: Personal
+    token_digest: str
+
+
+@dataclass(frozen=True, slots=True)
+class EntryRefused:
+    """Somebody without a session was refused at a door; counted per source prefix and minute, not kept one by
+    one."""
+
+    kind: str
+    code: str
+    prefix: Personal
+
+
+@dataclass(frozen=True, slots=True)
+class RedeemRequested:
+    """An invitation whose signature and expiry hold, with the notice acknowledged."""
+
+    request_id: RequestId
+    invitation_id: str
+    name: Personal
+    source: Personal
+    prefix: Personal
+    token_digest: str
+    inviter: Insider | None
+    """The inviting insider as the directory knows them now; None when it no longer does."""
+
+
+@dataclass(frozen=True, slots=True)
+class SignOutRequested:
+    """Ends a sign-in (insider) or a visit (guest) by its token's digest."""
+
+    token_digest: str
+
+
+@dataclass(frozen=True, slots=True)
+class Connected:
+    """A WebSocket whose session is authenticated. `host` is a guest's inviter as the directory knows them
+    now."""
+
+    connection_id: ConnectionId
+    principal: Insider | Guest
+    source: Personal
+    token_digest: str
+    host: Insider | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Disconnected:
+    """A WebSocket is gone, whoever closed it."""
+
+    connection_id: ConnectionId
+    reason: str
+    bytes_in: int
+    bytes_out: int
+    frames_in: int
+    frames_out: int
+
+
+# --- frames -------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class FrameReceived:
+    """`counterpart` is the principal named by the frame's `to`, gathered by the shell; None when there is no
+    such party."""
+
+    connection_id: ConnectionId
+    frame: ClientFrame
+    counterpart: Insider | Guest | None = None
+    people: tuple[Insider, ...] = ()
+    """For hello: the insiders the directory lists, candidates for the contact list."""
+
+
+# --- stored facts -------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class StoredMessage:
+    message_id: str
+    sender: Insider | Guest | None
+    """The sender as they are now; None when nobody vouches for them any more."""
+    sender_party: PartyId
+    text: Personal
+    sent_at_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class UndeliveredRead:
+    connection_id: ConnectionId
+    messages: tuple[StoredMessage, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class StoredInvitation:
+    invitation_id: str
+    invited_by: PartyId
+    guest_name: Personal
+    expires_at_unix_seconds: int
+    redemptions_left: int
+
+
+@dataclass(frozen=True, slots=True)
+class StoredVisit:
+    guest: Guest
+    token_digest: str
+    admitted: bool
+    expires_at_unix_seconds: int
+
+
+@dataclass(frozen=True, slots=True)
+class MediaCount:
+    """What the relay forwarded for one session, from the first party's side and from the second's."""
+
+    parties: tuple[PartyId, PartyId]
+    packets: tuple[int, int]
+    bytes: tuple[int, int]
+    dropped: tuple[tuple[str, int], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class LostSession:
+    """A session that a previous run opened and never closed."""
+
+    session_id: str
+    kind: str
+    last_count: str
+    """The last checkpointed counters as JSON text; empty when there were none."""
+
+
+@dataclass(frozen=True, slots=True)
+class Started:
+    """The first event of every run: what the store still holds."""
+
+    invitations: tuple[StoredInvitation, ...]
+    visits: tuple[StoredVisit, ...]
+    lost: tuple[LostSession, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Stopping:
+    """The last event of an orderly run."""
+
+
+# --- the relay ----------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class MediaAllocated:
+    session_id: str
+    party: PartyId
+    client_address: Personal
+    relayed_address: tuple[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class MediaReleased:
+    session_id: str
+    party: PartyId
+    relayed_address: tuple[str, int]
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class MediaWithdrawn:
+    """The rows are gone. `count` is None when the session never had any."""
+
+    session_id: str
+    count: MediaCount | None
+
+
+@dataclass(frozen=True, slots=True)
+class MediaCounted:
+    """The running counters of a live session, for the record's checkpoints."""
+
+    session_id: str
+    count: MediaCount
+
+
+# --- the record and the clock -------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class CommitFailed:
+    """Records could not be written; these scopes never opened. `outage` says that the store itself failed,
+    rather than one record."""
+
+    scopes: tuple[str, ...]
+    outage: bool
+
+
+@dataclass(frozen=True, slots=True)
+class RecordResumed:
+    """The record can be written again; `missed` narrowing entries did not fit into the journal meanwhile."""
+
+    missed: int
+
+
+@dataclass(frozen=True, slots=True)
+class Ticked:
+    """A deadline may be due."""
+
+
+Event = (
+    SignInProved
+    | EntryRefused
+    | RedeemRequested
+    | SignOutRequested
+    | Connected
+    | Disconnected
+    | FrameReceived
+    | UndeliveredRead
+    | Started
+    | Stopping
+    | MediaAllocated
+    | MediaReleased
+    | MediaWithdrawn
+    | MediaCounted
+    | CommitFailed
+    | RecordResumed
+    | Ticked
+)

@@ -1,0 +1,119 @@
+"""The one gate: every action asks here, and only what it allowed can become an effect that opens.
+
+`ask` is the single caller of `policy.decide()`. `opening` is the single maker of Opening, and takes only
+decisions that allow, or a Grant made from such. `recorded` is the single maker of Recorded, the only value
+for which the shell performs an opening effect. A test over the source keeps it single; the type checker does
+the rest.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from auth.principal import PartyId
+from broker.audit.record import Draft
+from broker.core.clock import Ids, Now
+from broker.core.commands import Opening, OpeningEffect, PlainEffect, Write
+from broker.policy.decide import Question, Subject, decide
+from broker.policy.decision import Decision
+from config.policy import Action, LoadedPolicy
+
+Decide = Callable[[LoadedPolicy, Question, str], Decision]
+
+
+class BypassError(AssertionError):
+    """An effect was about to open without an allowing decision. A defect of ours, never a user's doing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """What one recorded opening allows from then on: signals inside it are checked against it in memory."""
+
+    session_id: str
+    parties: tuple[PartyId, PartyId]
+    actions: frozenset[Action]
+    until_unix_seconds: int
+    decisions: tuple[Decision, ...]
+
+    def holds(self, party: PartyId, now: Now) -> bool:
+        """Whether this party may still act inside the grant."""
+        return party in self.parties and now.wall_seconds < self.until_unix_seconds
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """The writer's word that a batch is durable: the sequence numbers its records got."""
+
+    first_seq: int
+    last_seq: int
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """Opening effects whose records are durable. Made by `Gate.recorded` only."""
+
+    receipt: Receipt
+    effects: tuple[OpeningEffect, ...]
+    _key: object = field(repr=False)
+
+    def __post_init__(self) -> None:
+        if self._key is not _KEY:
+            raise BypassError("only the gate says what is recorded")
+
+
+_KEY = object()
+
+
+class Gate:
+    """Asks policy, and turns what policy allowed into openings."""
+
+    def __init__(self, policy: LoadedPolicy, ids: Ids, decide: Decide = decide) -> None:
+        self._policy = policy
+        self._ids = ids
+        self._decide = decide
+
+    def ask(self, action: Action, actor: Subject, counterpart: Subject | None, now: Now) -> Decision:
+        """Decide one action at this moment."""
+        question = Question(action, actor, counterpart, now.wall_seconds)
+        return self._decide(self._policy, question, f"d-{self._ids()}")
+
+    @staticmethod
+    def grant(
+        session_id: str,
+        parties: tuple[PartyId, PartyId],
+        actions: frozenset[Action],
+        until_unix_seconds: int,
+        decisions: tuple[Decision, ...],
+    ) -> Grant:
+        """A grant from decisions that all allow; raises BypassError otherwise."""
+        _all_allow(decisions)
+        return Grant(session_id, parties, actions, until_unix_seconds, decisions)
+
+    @staticmethod
+    def opening(
+        scope: str,
+        basis: Sequence[Decision] | Grant,
+        records: tuple[Draft, ...],
+        effects: tuple[OpeningEffect, ...],
+        *,
+        writes: tuple[Write, ...] = (),
+        on_failure: tuple[PlainEffect, ...] = (),
+        then: tuple[PlainEffect, ...] = (),
+    ) -> Opening:
+        """An opening from decisions that all allow, or inside a grant; raises BypassError otherwise."""
+        decisions = basis.decisions if isinstance(basis, Grant) else tuple(basis)
+        _all_allow(decisions)
+        if not records:
+            raise BypassError("an opening without a record")
+        return Opening(scope, decisions, records, writes, effects, on_failure, then)
+
+    @staticmethod
+    def recorded(opening: Opening, receipt: Receipt) -> Recorded:
+        """The opening's effects, now that the writer has given its receipt."""
+        return Recorded(receipt, opening.effects, _KEY)
+
+
+def _all_allow(decisions: tuple[Decision, ...]) -> None:
+    if not decisions or not all(decision.allowed for decision in decisions):
+        raise BypassError("not every decision allows")

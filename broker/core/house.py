@@ -1,0 +1,157 @@
+"""House: the state that the nouns share, in memory, rebuilt from the store and the connections."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+
+from auth.personal import Personal
+from auth.principal import Guest, Insider, PartyId
+from broker.core.call import Call, EndingCall
+from broker.core.clock import Deadlines, Ids
+from broker.core.commands import ConnectionId, OpeningEffect, Show, Tell
+from broker.core.frames import (
+    ClientProgram,
+    Contact,
+    IceServer,
+    OpeningFrame,
+    PlainFrame,
+    ShownStatus,
+    Status,
+)
+from broker.core.gate import Gate
+from broker.core.refusals import Refusals
+from broker.policy.decide import Subject
+
+
+@dataclass(frozen=True, slots=True)
+class HouseRules:
+    """The settings that the core obeys; units as in the configuration of the same names."""
+
+    max_connections_per_person: int
+    max_text_characters: int
+    ring_timeout_seconds: int
+    max_call_seconds: int
+    invitation_default_expiry_seconds: int
+    invitation_max_expiry_seconds: int
+    invitation_default_redemptions: int
+    invitation_max_redemptions: int
+    visit_seconds: int
+    sign_in_seconds: int
+    outage_grace_seconds: int
+    guest_notice: str
+    refusal_table_rows: int
+    hello_timeout_seconds: int = 10
+
+
+IceServerFor = Callable[[str, PartyId, int], IceServer]
+"""(session id, party, expiry in Unix seconds) -> the party's own credential for the relay, at the address of
+their side."""
+InvitationLink = Callable[[str, int], str]
+"""(invitation id, expiry in Unix seconds) -> the link that carries the signed secret in its fragment."""
+
+
+@dataclass(slots=True)
+class Connection:
+    """One authenticated WebSocket."""
+
+    connection_id: ConnectionId
+    principal: Insider | Guest
+    source: Personal
+    token_digest: str
+    program: ClientProgram | None = None
+    """None until hello."""
+    status: Status = "available"
+    sees: set[PartyId] = field(default_factory=set)
+    """Parties whose status this connection's person may see, as decided when each was shown."""
+    closing: bool = False
+
+    @property
+    def party(self) -> PartyId:
+        return self.principal.party
+
+    @property
+    def subject(self) -> Subject:
+        """What policy is asked about: the person and where they connect from."""
+        return Subject(self.principal, self.source.reveal())
+
+
+@dataclass(slots=True)
+class Invitation:
+    invitation_id: str
+    invited_by: PartyId
+    guest_name: Personal
+    expires_at_unix_seconds: int
+    redemptions_left: int
+
+
+@dataclass(slots=True)
+class Visit:
+    """A redeemed invitation: one guest, in the lobby until the host admits them."""
+
+    guest: Guest
+    token_digest: str
+    admitted: bool
+    expires_at_unix_seconds: int
+
+
+@dataclass(slots=True)
+class House:
+    """Everything the core knows."""
+
+    gate: Gate
+    ids: Ids
+    rules: HouseRules
+    ice_server_for: IceServerFor
+    invitation_link: InvitationLink
+    refusals: Refusals
+    connections: dict[ConnectionId, Connection] = field(default_factory=dict)
+    invitations: dict[str, Invitation] = field(default_factory=dict)
+    visits: dict[PartyId, Visit] = field(default_factory=dict)
+    calls: dict[str, Call] = field(default_factory=dict)
+    ending_calls: dict[str, EndingCall] = field(default_factory=dict)
+    relayed: dict[tuple[str, int], tuple[str, PartyId]] = field(default_factory=dict)
+    """Live relayed addresses and whose they are: (session id, party)."""
+    ended_tokens: set[str] = field(default_factory=set)
+    """Digests of tokens ended in this run: they stay refused even while the store still has to learn of it.
+    """
+    deadlines: Deadlines = field(default_factory=Deadlines)
+    outage_since: float | None = None
+    """Monotonic seconds at which the record stopped being writable; None while it is."""
+    by_party: dict[PartyId, list[ConnectionId]] = field(default_factory=dict)
+
+    def of_party(self, party: PartyId) -> Iterator[Connection]:
+        """The party's connections that have said hello and are not closing."""
+        for connection_id in self.by_party.get(party, ()):
+            connection = self.connections[connection_id]
+            if connection.program is not None and not connection.closing:
+                yield connection
+
+    def status_of(self, party: PartyId) -> ShownStatus:
+        """The most reachable status of the party's connections."""
+        statuses = {connection.status for connection in self.of_party(party)}
+        for status in ("available", "busy", "away"):
+            if status in statuses:
+                return status
+        return "offline"
+
+    def call_of(self, party: PartyId) -> Call | None:
+        """The call this party is in, ringing included."""
+        return next((call for call in self.calls.values() if party in call.grant.parties), None)
+
+    def contact(self, principal: Insider | Guest, status: ShownStatus | None = None) -> Contact:
+        """The party as others are shown them; `status` where policy hides the true one."""
+        return Contact(
+            party=principal.party,
+            name=principal.name.reveal(),
+            kind="guest" if isinstance(principal, Guest) else "insider",
+            status=status or self.status_of(principal.party),
+        )
+
+    def show(self, party: PartyId, frame: OpeningFrame) -> tuple[OpeningEffect, ...]:
+        """The opening frame to every connection of the party."""
+        return tuple(Show(connection.connection_id, frame) for connection in self.of_party(party))
+
+    def tell(self, party: PartyId, frame: PlainFrame) -> tuple[Tell, ...]:
+        """The plain frame to every connection of the party."""
+        return tuple(Tell(connection.connection_id, frame) for connection in self.of_party(party))

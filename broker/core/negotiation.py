@@ -1,0 +1,121 @@
+"""Negotiation: media descriptions and candidates inside an accepted call, rebuilt from the allow-list on
+their way.
+
+All of it happens inside the call's grant: checked in memory, one offer in flight, summarised when the call's
+record closes. Only an attempt to name somebody else's address is recorded at once.
+"""
+
+from __future__ import annotations
+
+from broker.core.answers import error, refuse, unrecorded
+from broker.core.call import Call, CallState
+from broker.core.clock import Now
+from broker.core.commands import AllowPayloadTypes, Answer, Command, Note, Tell
+from broker.core.errors import CALL_STATE, NEGOTIATION_BUSY, TABLE, UNKNOWN_CALL
+from broker.core.frames import (
+    CallAnswer,
+    CallCandidate,
+    CallOffer,
+    ForwardedAnswer,
+    ForwardedCandidate,
+    ForwardedOffer,
+    PlainFrame,
+)
+from broker.core.house import Connection, House
+from broker.core.recording import draft, named
+from broker.core.sdp import Rebuilt, SdpError, rebuild, rebuild_candidate
+
+
+def offer(house: House, connection: Connection, frame: CallOffer, now: Now) -> list[Command]:
+    """Forward an offer; the other side's answer is awaited before the next."""
+    call = _negotiating(house, connection, frame.call_id, now)
+    if not isinstance(call, Call):
+        return call
+    if call.offer_from is not None:
+        return refuse(connection.connection_id, NEGOTIATION_BUSY, call_id=call.call_id)
+    try:
+        rebuilt = _rebuild(house, call, connection, frame.sdp, "offer")
+    except SdpError as refused:
+        return _refuse_description(connection, call, refused)
+    call.offer_from = connection.party
+    return _forward(call, connection, ForwardedOffer(call_id=call.call_id, sdp=rebuilt.text))
+
+
+def answer(house: House, connection: Connection, frame: CallAnswer, now: Now) -> list[Command]:
+    """Forward an answer; what it negotiated is what the relay may carry from now on."""
+    call = _negotiating(house, connection, frame.call_id, now)
+    if not isinstance(call, Call):
+        return call
+    if call.offer_from != call.other(connection.party):
+        return refuse(connection.connection_id, CALL_STATE, call_id=call.call_id)
+    try:
+        rebuilt = _rebuild(house, call, connection, frame.sdp, "answer")
+    except SdpError as refused:
+        return _refuse_description(connection, call, refused)
+    call.offer_from = None
+    allow = Answer((AllowPayloadTypes(call.call_id, rebuilt.payload_types),))
+    return [allow, *_forward(call, connection, ForwardedAnswer(call_id=call.call_id, sdp=rebuilt.text))]
+
+
+def candidate(house: House, connection: Connection, frame: CallCandidate, now: Now) -> list[Command]:
+    """Forward a trickled candidate if it is the sender's own relayed address; drop and count it otherwise."""
+    call = _negotiating(house, connection, frame.call_id, now)
+    if not isinstance(call, Call):
+        return call
+    try:
+        text = rebuild_candidate(
+            frame.candidate, call.own_relayed.get(connection.party, set()), _foreign(house, call, connection)
+        )
+    except SdpError as refused:
+        return _refuse_description(connection, call, refused)
+    if text is None:
+        call.removed_candidates += 1
+        return []
+    return _forward(call, connection, ForwardedCandidate(call_id=call.call_id, candidate=text, mid=frame.mid))
+
+
+def _negotiating(house: House, connection: Connection, call_id: str, now: Now) -> Call | list[Command]:
+    """The active call this connection carries, or the refusal."""
+    call = house.calls.get(call_id)
+    if call is None or connection.party not in call.grant.parties:
+        return refuse(connection.connection_id, UNKNOWN_CALL, call_id=call_id)
+    carries = call.connection_of(connection.party) == connection.connection_id
+    if not carries or call.state is not CallState.ACTIVE or not call.grant.holds(connection.party, now):
+        return refuse(connection.connection_id, CALL_STATE, call_id=call_id)
+    return call
+
+
+def _rebuild(house: House, call: Call, connection: Connection, text: str, kind: str) -> Rebuilt:
+    rebuilt = rebuild(
+        text,
+        kind="offer" if kind == "offer" else "answer",
+        own_relayed=call.own_relayed.get(connection.party, set()),
+        foreign_relayed=_foreign(house, call, connection),
+        allowed_media=frozenset(call.media),
+    )
+    call.removed_candidates += rebuilt.removed_candidates
+    return rebuilt
+
+
+def _foreign(house: House, call: Call, connection: Connection) -> frozenset[tuple[str, int]]:
+    mine = (call.call_id, connection.party)
+    return frozenset(address for address, owner in house.relayed.items() if owner != mine)
+
+
+def _refuse_description(connection: Connection, call: Call, refused: SdpError) -> list[Command]:
+    row = TABLE[refused.code]
+    told = Tell(connection.connection_id, error(row, call_id=call.call_id))
+    record = draft(
+        "call.signal_refused",
+        call.call_id,
+        basis=call.grant,
+        personal=named("sender", connection.principal, connection.source),
+        sender=connection.party,
+        code=row.code,
+    )
+    return [Note((record,), (told,), on_failure=unrecorded(connection.connection_id))]
+
+
+def _forward(call: Call, connection: Connection, frame: PlainFrame) -> list[Command]:
+    receiver = call.connection_of(call.other(connection.party))
+    return [Answer((Tell(receiver, frame),))] if receiver is not None else []

@@ -1,0 +1,80 @@
+"""Outage: what the core does while the record cannot be written, and the aggregated record of refused
+strangers.
+
+Nothing new opens (each opening fails at its commit and is answered so). Calls admitted before go on for
+`outage_grace_seconds`, then end.
+"""
+
+from __future__ import annotations
+
+from auth.principal import PartyId
+from broker.core import calling, visit
+from broker.core.clock import Deadline, Now
+from broker.core.commands import CloseConnection, Command, ConnectionId, Narrowing, Note
+from broker.core.errors import AUDIT_UNAVAILABLE
+from broker.core.events import CommitFailed, EntryRefused, RecordResumed
+from broker.core.house import House
+from broker.core.recording import draft
+from broker.core.refusals import FLUSH_SECONDS
+
+
+def commit_failed(house: House, event: CommitFailed, now: Now) -> list[Command]:
+    """Take back what never opened: the scopes of the failed batch are dropped, no other is touched."""
+    commands: list[Command] = []
+    if event.outage and house.outage_since is None:
+        house.outage_since = now.monotonic_seconds
+        house.deadlines.add(now, house.rules.outage_grace_seconds, "outage.grace", str(now.monotonic_seconds))
+        commands.append(Narrowing(records=(draft("record.unavailable"),)))
+    for scope in event.scopes:
+        commands.extend(_drop(house, scope, now))
+    return commands
+
+
+def _drop(house: House, scope: str, now: Now) -> list[Command]:
+    call = house.calls.get(scope)
+    if call is not None:
+        return [calling.end(house, call, "record_unavailable", None)]
+    house.invitations.pop(scope, None)
+    failed_visit = house.visits.get(PartyId(scope))
+    if failed_visit is not None:
+        invitation = house.invitations.get(failed_visit.guest.invitation_id)
+        if invitation is not None and not failed_visit.admitted:
+            invitation.redemptions_left += 1
+        return visit.end(house, failed_visit, "record_unavailable", now)
+    connection = house.connections.get(ConnectionId(scope))
+    if connection is not None and not connection.closing:
+        connection.closing = True
+        return [
+            Narrowing((scope,), (CloseConnection(connection.connection_id, AUDIT_UNAVAILABLE),)),
+            *calling.connection_left(house, connection),
+        ]
+    return []
+
+
+def record_resumed(house: House, event: RecordResumed, now: Now) -> list[Command]:
+    """The record can be written again."""
+    if house.outage_since is None:
+        return []
+    seconds = int(now.monotonic_seconds - house.outage_since)
+    house.outage_since = None
+    return [Note((draft("record.resumed", outage_seconds=seconds, entries_missed=event.missed),))]
+
+
+def grace_over(house: House, deadline: Deadline, now: Now) -> list[Command]:
+    """The outage outlasted the grace: admitted calls end too."""
+    if house.outage_since is None or str(house.outage_since) != deadline.key:
+        return []
+    return [calling.end(house, call, "record_unavailable", None) for call in list(house.calls.values())]
+
+
+def count_refusal(house: House, event: EntryRefused, now: Now) -> list[Command]:
+    """Count a stranger's refusal; the first one since the last flush starts the minute."""
+    if house.refusals.count(event.kind, event.code, event.prefix):
+        house.deadlines.add(now, FLUSH_SECONDS, "refusals.flush", "")
+    return []
+
+
+def flush_refusals(house: House, deadline: Deadline, now: Now) -> list[Command]:
+    """One record for each source prefix, kind and code of the past minute."""
+    records = house.refusals.flush()
+    return [Note(records)] if records else []

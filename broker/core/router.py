@@ -1,0 +1,129 @@
+"""Router: the table from an event, a frame or a deadline to the function in its noun's file. No logic of its
+own."""
+
+from __future__ import annotations
+
+from typing import assert_never
+
+from auth.principal import Guest, Insider, PartyId
+from broker.core import calling, chat, connection, invitation, negotiation, outage, presence, run, visit
+from broker.core import events as e
+from broker.core import frames as f
+from broker.core.answers import refuse
+from broker.core.clock import Deadline, Now
+from broker.core.commands import Command
+from broker.core.errors import NOT_HELLO
+from broker.core.house import House
+
+
+def handle(house: House, event: e.Event, now: Now) -> list[Command]:
+    """What the core commands in answer to one event. Never waits, never raises for what anyone sent."""
+    match event:
+        case e.FrameReceived():
+            return _frame(house, event, now)
+        case e.Ticked():
+            return [
+                command for deadline in house.deadlines.due(now) for command in _due(house, deadline, now)
+            ]
+        case e.SignInProved():
+            return connection.sign_in(house, event, now)
+        case e.EntryRefused():
+            return outage.count_refusal(house, event, now)
+        case e.RedeemRequested():
+            return invitation.redeem(house, event, now)
+        case e.SignOutRequested():
+            return connection.sign_out(house, event, now)
+        case e.Connected():
+            return connection.connected(house, event, now)
+        case e.Disconnected():
+            return connection.disconnected(house, event, now)
+        case e.UndeliveredRead():
+            return chat.deliver_undelivered(house, event, now)
+        case e.Started():
+            return run.started(house, event, now)
+        case e.Stopping():
+            return run.stopping(house, event, now)
+        case e.MediaAllocated():
+            return calling.media_allocated(house, event, now)
+        case e.MediaReleased():
+            return calling.media_released(house, event, now)
+        case e.MediaWithdrawn():
+            return calling.media_withdrawn(house, event, now)
+        case e.MediaCounted():
+            return calling.media_counted(house, event, now)
+        case e.CommitFailed():
+            return outage.commit_failed(house, event, now)
+        case e.RecordResumed():
+            return outage.record_resumed(house, event, now)
+        case _:
+            assert_never(event)
+
+
+def _frame(house: House, event: e.FrameReceived, now: Now) -> list[Command]:
+    sender = house.connections.get(event.connection_id)
+    if sender is None or sender.closing:
+        return []
+    frame = event.frame
+    if isinstance(frame, f.Hello):
+        return connection.hello(house, sender, event, frame, now)
+    if sender.program is None:
+        return refuse(sender.connection_id, NOT_HELLO)
+    match frame:
+        case f.PresenceSet():
+            return presence.set_status(house, sender, frame, now)
+        case f.ChatSend():
+            return chat.send(house, sender, frame, _counterpart(house, event, frame.to), now)
+        case f.ChatReceived():
+            return chat.received(house, sender, frame, now)
+        case f.InvitationCreate():
+            return invitation.create(house, sender, frame, now)
+        case f.InvitationRevoke():
+            return invitation.revoke(house, sender, frame, now)
+        case f.LobbyAdmit():
+            return visit.admit(house, sender, frame, now)
+        case f.LobbyRefuse():
+            return visit.refuse_guest(house, sender, frame, now)
+        case f.CallInvite():
+            return calling.invite(house, sender, frame, _counterpart(house, event, frame.to), now)
+        case f.CallAccept():
+            return calling.accept(house, sender, frame, now)
+        case f.CallDecline():
+            return calling.decline(house, sender, frame, now)
+        case f.CallCancel():
+            return calling.cancel(house, sender, frame, now)
+        case f.CallHangUp():
+            return calling.hang_up(house, sender, frame, now)
+        case f.CallOffer():
+            return negotiation.offer(house, sender, frame, now)
+        case f.CallAnswer():
+            return negotiation.answer(house, sender, frame, now)
+        case f.CallCandidate():
+            return negotiation.candidate(house, sender, frame, now)
+        case _:
+            assert_never(frame)
+
+
+def _counterpart(house: House, event: e.FrameReceived, to: str) -> Insider | Guest | None:
+    """The named party: an insider as the directory knows them now, or a guest of this house."""
+    visit_of_guest = house.visits.get(PartyId(to))
+    return visit_of_guest.guest if visit_of_guest is not None else event.counterpart
+
+
+def _due(house: House, deadline: Deadline, now: Now) -> list[Command]:
+    match deadline.noun:
+        case "connection.hello":
+            return connection.hello_timed_out(house, deadline, now)
+        case "call.ring":
+            return calling.ring_timed_out(house, deadline, now)
+        case "call.limit":
+            return calling.limit_reached(house, deadline, now)
+        case "invitation.expiry":
+            return invitation.expired(house, deadline, now)
+        case "visit.expiry":
+            return visit.expired(house, deadline, now)
+        case "outage.grace":
+            return outage.grace_over(house, deadline, now)
+        case "refusals.flush":
+            return outage.flush_refusals(house, deadline, now)
+        case noun:
+            raise AssertionError(f"no handler for the deadline {noun}")

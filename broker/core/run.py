@@ -1,0 +1,57 @@
+"""Run: the first and the last event of the process."""
+
+from __future__ import annotations
+
+from broker.core import calling
+from broker.core.clock import Now
+from broker.core.commands import CloseConnection, Command, Narrowing, Note
+from broker.core.errors import EDGE_STOPPING
+from broker.core.events import Started, Stopping
+from broker.core.house import House, Invitation, Visit
+from broker.core.recording import draft
+
+
+def started(house: House, event: Started, now: Now) -> list[Command]:
+    """Take up what the store still holds, and close on record what the previous run left open."""
+    for row in event.invitations:
+        house.invitations[row.invitation_id] = Invitation(
+            row.invitation_id,
+            row.invited_by,
+            row.guest_name,
+            row.expires_at_unix_seconds,
+            row.redemptions_left,
+        )
+        left = row.expires_at_unix_seconds - now.wall_seconds
+        house.deadlines.add(now, left, "invitation.expiry", row.invitation_id)
+    for stored in event.visits:
+        guest = stored.guest
+        house.visits[guest.party] = Visit(
+            guest, stored.token_digest, stored.admitted, stored.expires_at_unix_seconds
+        )
+        left = stored.expires_at_unix_seconds - now.wall_seconds
+        house.deadlines.add(now, left, "visit.expiry", guest.party)
+    lost = tuple(
+        draft(
+            f"{session.kind}.lost", session.session_id, reason="edge_restarted", last_count=session.last_count
+        )
+        for session in event.lost
+        if session.session_id not in house.visits
+    )
+    return [Note((draft("node.started"), *lost))]
+
+
+def stopping(house: House, event: Stopping, now: Now) -> list[Command]:
+    """End every call and close every connection; what waits in the journal is entered before the process
+    ends."""
+    commands: list[Command] = [
+        calling.end(house, call, "edge_stopping", None) for call in list(house.calls.values())
+    ]
+    for connection in house.connections.values():
+        connection.closing = True
+        commands.append(
+            Narrowing(
+                (connection.connection_id,), (CloseConnection(connection.connection_id, EDGE_STOPPING),)
+            )
+        )
+    commands.append(Narrowing(records=(*house.refusals.flush(), draft("node.stopped"))))
+    return commands

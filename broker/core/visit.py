@@ -1,0 +1,219 @@
+"""Visit: a guest from the redeemed invitation to the end, through the lobby where the host lets them in."""
+
+from __future__ import annotations
+
+from auth.principal import Guest, Insider, PartyId
+from broker.core import calling
+from broker.core.answers import deny, refuse, unrecorded
+from broker.core.clock import Deadline, Now
+from broker.core.commands import (
+    CloseConnection,
+    Command,
+    EndVisit,
+    Narrowing,
+    NarrowingEffect,
+    OpeningEffect,
+    PlainEffect,
+    ReadUndelivered,
+    SaveVisit,
+    Show,
+    Tell,
+)
+from broker.core.errors import SIGNED_OUT, UNKNOWN_GUEST
+from broker.core.frames import (
+    Contact,
+    ContactGone,
+    GuestWelcome,
+    LobbyAdmit,
+    LobbyAdmitted,
+    LobbyLeft,
+    LobbyRefuse,
+    LobbyRefused,
+    LobbyWaiting,
+    PresenceChanged,
+    ShownStatus,
+    WaitingGuest,
+)
+from broker.core.house import Connection, House, Visit
+from broker.core.reach import counterpart_subject
+from broker.core.recording import draft, named
+from broker.policy.decision import Decision
+from config.policy import Action
+
+
+def waiting(house: House, visit: Visit) -> WaitingGuest:
+    """The guest as the host sees them in the lobby."""
+    return WaitingGuest(guest=house.contact(visit.guest), invitation_id=visit.guest.invitation_id)
+
+
+def lobby_of(house: House, host: PartyId) -> list[Visit]:
+    """Guests of this host who are connected and not let in yet."""
+    return [
+        v
+        for v in house.visits.values()
+        if v.guest.invited_by == host and not v.admitted and _present(house, v)
+    ]
+
+
+def guests_of(house: House, host: PartyId) -> list[Visit]:
+    """Guests of this host who have been let in, connected or not."""
+    return [v for v in house.visits.values() if v.guest.invited_by == host and v.admitted]
+
+
+def _present(house: House, visit: Visit) -> bool:
+    return any(house.of_party(visit.guest.party))
+
+
+def welcome(
+    house: House, connection: Connection, host: Insider | None, basis: Decision, now: Now
+) -> list[Command]:
+    """A guest's connection said hello: to the lobby, or back to the host who had let them in."""
+    visit = house.visits[connection.party]
+    effects: list[OpeningEffect] = []
+    then: tuple[PlainEffect, ...] = ()
+    shown_host: Contact | None = None
+    if visit.admitted and host is not None:
+        shown_host = _host_contact(house, connection, host, now)
+        back = PresenceChanged(contact=house.contact(visit.guest))
+        effects.extend(house.show(host.party, back))
+        then = (ReadUndelivered(connection.connection_id, connection.party),)
+    elif not visit.admitted:
+        effects.extend(house.show(visit.guest.invited_by, LobbyWaiting(waiting=waiting(house, visit))))
+    you = house.contact(visit.guest)
+    frame = GuestWelcome(you=you, notice=house.rules.guest_notice, host=shown_host)
+    record = draft(
+        "presence.opened",
+        connection.connection_id,
+        basis=(basis,),
+        program=connection.program.model_dump() if connection.program else None,
+        admitted=visit.admitted,
+        shown_to=[visit.guest.invited_by],
+    )
+    effects.insert(0, Show(connection.connection_id, frame))
+    failure = unrecorded(connection.connection_id)
+    return [
+        house.gate.opening(
+            connection.connection_id, (basis,), (record,), tuple(effects), on_failure=failure, then=then
+        )
+    ]
+
+
+def _host_contact(house: House, connection: Connection, host: Insider, now: Now) -> Contact:
+    """The host as this guest may see them: with their status, or folded to one that says nothing."""
+    host_connection = next(house.of_party(host.party), None)
+    subject = host_connection.subject if host_connection else counterpart_subject(house, host)
+    decision = house.gate.ask(Action.PRESENCE_SEE, connection.subject, subject, now)
+    if decision.allowed:
+        connection.sees.add(host.party)
+        return house.contact(host)
+    folded: ShownStatus = "available"
+    return house.contact(host, folded)
+
+
+def admit(house: House, connection: Connection, frame: LobbyAdmit, now: Now) -> list[Command]:
+    """The host lets a waiting guest in."""
+    visit = house.visits.get(PartyId(frame.guest))
+    host = connection.principal
+    if (
+        visit is None
+        or visit.admitted
+        or visit.guest.invited_by != host.party
+        or not isinstance(host, Insider)
+    ):
+        return refuse(connection.connection_id, UNKNOWN_GUEST)
+    guest_connection = next(house.of_party(visit.guest.party), None)
+    if guest_connection is None:
+        return refuse(connection.connection_id, UNKNOWN_GUEST)
+    decision = house.gate.ask(Action.GUEST_ADMIT, connection.subject, guest_connection.subject, now)
+    if not decision.allowed:
+        return deny(connection.connection_id, decision, visit.guest.party)
+    visit.admitted = True
+    effects: list[OpeningEffect] = []
+    for guest_side in house.of_party(visit.guest.party):
+        shown = _host_contact(house, guest_side, host, now)
+        effects.append(Show(guest_side.connection_id, LobbyAdmitted(host=shown)))
+    for host_side in house.of_party(host.party):
+        host_side.sees.add(visit.guest.party)
+    effects.extend(house.show(host.party, PresenceChanged(contact=house.contact(visit.guest))))
+    record = draft(
+        "visit.admitted",
+        visit.guest.party,
+        basis=(decision,),
+        personal=named("host", host, connection.source)
+        | named("guest", visit.guest, guest_connection.source),
+        guest=visit.guest.party,
+        host=host.party,
+    )
+    return [
+        house.gate.opening(
+            visit.guest.party,
+            (decision,),
+            (record,),
+            tuple(effects),
+            writes=(_row(visit),),
+            on_failure=unrecorded(connection.connection_id),
+            then=house.tell(host.party, LobbyLeft(guest=visit.guest.party)),
+        )
+    ]
+
+
+def refuse_guest(house: House, connection: Connection, frame: LobbyRefuse, now: Now) -> list[Command]:
+    """The host does not let a guest in, or shows them out."""
+    visit = house.visits.get(PartyId(frame.guest))
+    if visit is None or visit.guest.invited_by != connection.party:
+        return refuse(connection.connection_id, UNKNOWN_GUEST)
+    return end(house, visit, "shown_out" if visit.admitted else "refused_by_host", now)
+
+
+def end(house: House, visit: Visit, reason: str, now: Now) -> list[Command]:
+    """The visit is over: its calls end, its connections close, its cookie is worth nothing any more."""
+    guest: Guest = visit.guest
+    house.ended_tokens.add(visit.token_digest)
+    call = house.call_of(guest.party)
+    commands: list[Command] = [calling.end(house, call, "party_left", None)] if call is not None else []
+    del house.visits[guest.party]
+    effects: list[NarrowingEffect] = []
+    for connection in list(house.of_party(guest.party)):
+        effects.append(Tell(connection.connection_id, LobbyRefused()))
+        effects.append(CloseConnection(connection.connection_id, SIGNED_OUT))
+        connection.closing = True
+    gone = ContactGone(party=guest.party) if visit.admitted else LobbyLeft(guest=guest.party)
+    effects.extend(house.tell(guest.invited_by, gone))
+    record = draft(
+        "visit.closed" if visit.admitted else "visit.refused",
+        guest.party,
+        personal=named("guest", guest),
+        guest=guest.party,
+        host=guest.invited_by,
+        reason=reason,
+    )
+    commands.append(Narrowing((guest.party,), tuple(effects), (record,), (EndVisit(guest.party),)))
+    return commands
+
+
+def expired(house: House, deadline: Deadline, now: Now) -> list[Command]:
+    """The visit's time is up."""
+    visit = house.visits.get(PartyId(deadline.key))
+    return end(house, visit, "expired", now) if visit is not None else []
+
+
+def guest_left(house: House, connection: Connection) -> tuple[Tell, ...]:
+    """The guest's last connection closed while they were waiting: the host's lobby forgets them until they
+    return."""
+    visit = house.visits.get(connection.party)
+    if visit is None or visit.admitted or _present(house, visit):
+        return ()
+    return house.tell(visit.guest.invited_by, LobbyLeft(guest=visit.guest.party))
+
+
+def _row(visit: Visit) -> SaveVisit:
+    guest = visit.guest
+    return SaveVisit(
+        guest.party,
+        guest.name,
+        guest.invitation_id,
+        guest.invited_by,
+        visit.token_digest,
+        visit.admitted,
+        visit.expires_at_unix_seconds,
+    )
