@@ -9,8 +9,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date
+from functools import lru_cache
 from types import MappingProxyType
 
+from auth.case_ignore import case_ignore_key
 from auth.personal import Personal
 from auth.principal import Anonymous, Guest, Insider, Principal
 from broker.policy.decision import (
@@ -217,10 +219,15 @@ def _failed_condition(rule: Rule, side: _Side, at_unix_seconds: int) -> FailedCo
     return None
 
 
+@lru_cache(maxsize=4096)
+def _keys(groups: Iterable[str] | None) -> frozenset[str]:
+    """Group names as directories compare them, lest a deny miss a group for its spelling. Cached, because
+    every decision compares the same rules and mostly the same people."""
+    return frozenset(case_ignore_key(group) for group in groups or ())
+
+
 def _member(insider: Insider, groups: tuple[str, ...] | None) -> bool:
-    """Directories compare names without regard to case (RFC 4517 caseIgnoreMatch), so a deny must too."""
-    held = {group.casefold() for group in insider.groups}
-    return any(group.casefold() in held for group in groups or ())
+    return not _keys(groups).isdisjoint(_keys(insider.groups))
 
 
 def _end_of(day: date) -> int:
@@ -253,27 +260,33 @@ def _closest_first(losing: Iterable[LosingRule]) -> tuple[LosingRule, ...]:
     return tuple(sorted(losing, key=rank))
 
 
+def _recorded_groups(policy: Policy, insider: Insider) -> tuple[str, ...]:
+    if len(insider.groups) <= MAX_RECORDED_GROUPS:
+        return tuple(sorted(insider.groups))
+    named = set[str]()
+    for rule in policy.rules:
+        named |= _keys(rule.who.groups)
+        if rule.with_ is not None:
+            named |= _keys(rule.with_.groups)
+    first = sorted(insider.groups, key=lambda group: (case_ignore_key(group) not in named, group))
+    return tuple(first[:MAX_RECORDED_GROUPS])
+
+
 def _inputs(policy: Policy, question: Question, whereabouts: dict[Subject, Whereabouts]) -> Inputs:
-    named_groups = {
-        group.casefold()
-        for rule in policy.rules
-        for groups in (rule.who.groups, rule.with_.groups if rule.with_ is not None else None)
-        for group in groups or ()
-    }
-    consulted = {zone.attribute.partition("=")[0].casefold() for zone in policy.zones if zone.attribute}
+    consulted = {case_ignore_key(zone.attribute.partition("=")[0]) for zone in policy.zones if zone.attribute}
 
     def party(subject: Subject) -> PartyInputs:
         match subject.principal:
             case Insider() as insider:
-                groups = sorted(
-                    insider.groups, key=lambda group: (group.casefold() not in named_groups, group)
-                )
+                groups = _recorded_groups(policy, insider)
                 return PartyInputs(
                     kind="insider",
                     party=insider.party,
-                    groups=tuple(groups[:MAX_RECORDED_GROUPS]),
-                    groups_omitted=max(0, len(groups) - MAX_RECORDED_GROUPS),
-                    attributes=tuple(pair for pair in insider.attributes if pair[0].casefold() in consulted),
+                    groups=groups,
+                    groups_omitted=len(insider.groups) - len(groups),
+                    attributes=tuple(
+                        pair for pair in insider.attributes if case_ignore_key(pair[0]) in consulted
+                    ),
                     directory_version=insider.version,
                     zone=whereabouts[subject].zone,
                     zone_known=whereabouts[subject].known,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address, ip_address
 
+from auth.case_ignore import case_ignore_key
 from auth.principal import Insider
 from config.policy import Policy, Sensitivity
 
@@ -23,8 +24,8 @@ class Whereabouts:
 
 def locate(policy: Policy, insider: Insider, source_address: str | None) -> Whereabouts:
     """Find the insider's zone. `source_address` None means not connected: then the directory alone speaks."""
-    held = {f"{name}={value}".casefold() for name, value in insider.attributes}
-    marked = [zone for zone in policy.zones if zone.attribute and zone.attribute.casefold() in held]
+    held = {case_ignore_key(f"{name}={value}") for name, value in insider.attributes}
+    marked = [zone for zone in policy.zones if zone.attribute and case_ignore_key(zone.attribute) in held]
     if len(marked) > 1:
         return Whereabouts(None, agreed=False)
     by_directory = marked[0] if marked else None
