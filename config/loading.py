@@ -34,7 +34,7 @@ _SENTENCES = (
         "literal_error": "must be {expected}",
         "enum": "must be {expected}",
         "value_error": "{error}",
-        }
+    }
     | dict.fromkeys(
         ("int_type", "int_parsing", "int_parsing_size", "int_from_float", "finite_number"),
         "must be a whole number",

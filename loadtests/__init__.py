@@ -1,1 +1,1 @@
-"""Load generators, side-by-side runs, budgets and their report; nothing of the product imports this package."""
+"""Load generators, side-by-side runs, budgets and their report; nothing of the product imports it."""
