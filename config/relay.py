@@ -1,0 +1,172 @@
+"""[relay]: the media relay, its listeners, credentials and bounds."""
+
+from __future__ import annotations
+
+import ipaddress
+from typing import Annotated, Literal, Self
+from urllib.parse import urlsplit
+
+from pydantic import AfterValidator, Field, SecretStr, model_validator
+
+from config.section import FilePath, Section, listen_address
+
+
+def udp_listener(text: str) -> str:
+    """The canonical `udp://address:port` of one UDP listener; ValueError otherwise."""
+    try:
+        parts = urlsplit(text)
+        port = parts.port
+    except ValueError:
+        raise ValueError("must be a listener such as udp://127.0.0.1:3478") from None
+    if parts.scheme != "udp" or not parts.hostname or port is None:
+        raise ValueError("must be a listener such as udp://127.0.0.1:3478 or udp://[::1]:3478")
+    if parts.path or parts.query or parts.fragment or parts.username is not None:
+        raise ValueError("must be udp://, an address and a port only")
+    host = listen_address(parts.hostname)
+    return f"udp://[{host}]:{port}" if ":" in host else f"udp://{host}:{port}"
+
+
+def _relayed_prefix(text: str) -> str:
+    try:
+        network = ipaddress.ip_network(text)
+    except ValueError:
+        raise ValueError("must be a network in CIDR form, such as 198.18.0.0/15") from None
+    if network.num_addresses < 256:
+        raise ValueError("must hold at least 256 addresses: every session has one of its own")
+    if isinstance(network, ipaddress.IPv6Network) and network.prefixlen < 64:
+        raise ValueError("must be a /64 or longer")
+    return str(network)
+
+
+UdpListener = Annotated[str, Field(max_length=64), AfterValidator(udp_listener)]
+RelayedPrefix = Annotated[str, Field(max_length=50), AfterValidator(_relayed_prefix)]
+
+
+class RelaySettings(Section):
+    """The closed TURN relay. It forwards between the parties of one session and reaches nothing else."""
+
+    listen: tuple[UdpListener, ...] = Field(
+        default=("udp://127.0.0.1:3478",),
+        min_length=1,
+        max_length=16,
+        description="UDP listeners. Port 0 takes a free port. Wildcard addresses are refused.",
+        json_schema_extra={"unit": "listeners"},
+    )
+    realm: str = Field(
+        default="turngate",
+        min_length=1,
+        max_length=64,
+        pattern=r"^[A-Za-z0-9.-]+$",
+        description="TURN realm. Short, because it is part of every answer to a stranger.",
+        json_schema_extra={"unit": "text"},
+    )
+    secret: SecretStr | None = Field(
+        default=None,
+        min_length=20,
+        max_length=1024,
+        description="Shared secret that signs and verifies TURN credentials.",
+        json_schema_extra={"unit": "secret"},
+    )
+    secret_file: FilePath | None = Field(
+        default=None,
+        description="File whose first line is the secret; readable by the service alone.",
+        json_schema_extra={"unit": "path"},
+    )
+    previous_secret: SecretStr | None = Field(
+        default=None,
+        min_length=20,
+        max_length=1024,
+        description="Secret before the last rotation: still verifies, no longer signs.",
+        json_schema_extra={"unit": "secret"},
+    )
+    previous_secret_file: FilePath | None = Field(
+        default=None,
+        description="File whose first line is the previous secret.",
+        json_schema_extra={"unit": "path"},
+    )
+    relayed_prefix: RelayedPrefix = Field(
+        default="198.18.0.0/15",
+        description="Virtual network the relayed addresses are taken from; routed nowhere.",
+        json_schema_extra={"unit": "network"},
+    )
+    pairing: Literal["session", "any"] = Field(
+        default="session",
+        description="Who may reach whom: the parties of one `session`, or `any` two allocations.",
+        json_schema_extra={"unit": "choice"},
+    )
+    plane: Literal["auto", "native", "asyncio"] = Field(
+        default="auto",
+        description="Forwarding plane; `auto` takes the native one where it is built.",
+        json_schema_extra={"unit": "choice"},
+    )
+    legacy_channels: bool = Field(
+        default=False,
+        description="Accept channel numbers 0x5000-0x7FFE of RFC 5766 for old clients.",
+        json_schema_extra={"unit": "yes or no"},
+    )
+    default_lifetime_seconds: int = Field(
+        default=120,
+        ge=20,
+        le=3600,
+        description="Lifetime when the client asks for none; short, since closed tabs say nothing.",
+        json_schema_extra={"unit": "seconds"},
+    )
+    max_lifetime_seconds: int = Field(
+        default=600,
+        ge=20,
+        le=3600,
+        description="The longest lifetime a client may ask for.",
+        json_schema_extra={"unit": "seconds"},
+    )
+    max_allocations_per_credential: int = Field(
+        default=16,
+        ge=2,
+        le=10000,
+        description="Live allocations of one credential; one more replaces the oldest.",
+        json_schema_extra={"unit": "allocations"},
+    )
+    max_allocations: int = Field(
+        default=100000,
+        ge=2,
+        le=1000000,
+        description="Live allocations in all; above it Allocate is answered 508.",
+        json_schema_extra={"unit": "allocations"},
+    )
+    unauthenticated_answers_per_second: int = Field(
+        default=100,
+        ge=1,
+        le=1000000,
+        description="Answers to requests without valid credentials, per source /24 or /48.",
+        json_schema_extra={"unit": "answers per second"},
+    )
+    unauthenticated_answers_burst: int = Field(
+        default=200,
+        ge=1,
+        le=1000000,
+        description="How many such answers may go out at once to one source /24 or /48.",
+        json_schema_extra={"unit": "answers"},
+    )
+    dtls_budget_bytes: int = Field(
+        default=131072,
+        ge=4096,
+        le=1 << 30,
+        description="DTLS a session may carry in all: handshakes, not data channels.",
+        json_schema_extra={"unit": "bytes"},
+    )
+    socket_buffer_bytes: int = Field(
+        default=4194304,
+        ge=65536,
+        le=1 << 28,
+        description="Send and receive buffer asked for per listener; the system may grant less.",
+        json_schema_extra={"unit": "bytes"},
+    )
+
+    @model_validator(mode="after")
+    def _bounds_agree(self) -> Self:
+        if self.default_lifetime_seconds > self.max_lifetime_seconds:
+            raise ValueError("default_lifetime_seconds is above max_lifetime_seconds")
+        if len(set(self.listen)) != len(self.listen) and not any(one.endswith(":0") for one in self.listen):
+            raise ValueError("listen names the same listener twice")
+        if self.previous_secret is not None and self.secret is None:
+            raise ValueError("previous_secret is set, but secret is not")
+        return self

@@ -1,0 +1,170 @@
+"""The attributes this server reads or writes, one line each: number, name, how it is packed and unpacked.
+
+Packers and unpackers get the transaction id because IPv6 addresses are masked with it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Final, Generic, TypeVar
+
+from relay.stun.address import pack_xor_address, unpack_xor_address
+from relay.stun.malformed import MalformedError
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Attribute(Generic[T]):
+    """One registered attribute; `unpack` raises MalformedError."""
+
+    number: int
+    name: str
+    pack: Callable[[T, bytes], bytes]
+    unpack: Callable[[bytes, bytes], T]
+
+
+KNOWN: Final[dict[int, Attribute[Any]]] = {}
+
+
+def _register(
+    number: int, name: str, pack: Callable[[T, bytes], bytes], unpack: Callable[[bytes, bytes], T]
+) -> Attribute[T]:
+    attribute = Attribute(number, name, pack, unpack)
+    KNOWN[number] = attribute
+    return attribute
+
+
+def _exactly(value: bytes, length: int) -> bytes:
+    if len(value) != length:
+        raise MalformedError(f"an attribute of {length} bytes has {len(value)}")
+    return value
+
+
+def _pack_bytes(value: bytes, _: bytes) -> bytes:
+    return value
+
+
+def _unpack_bytes(value: bytes, _: bytes) -> bytes:
+    return value
+
+
+def _bytes_up_to(limit: int) -> Callable[[bytes, bytes], bytes]:
+    def unpack(value: bytes, _: bytes) -> bytes:
+        if len(value) > limit:
+            raise MalformedError(f"an attribute of at most {limit} bytes has {len(value)}")
+        return value
+
+    return unpack
+
+
+def _bytes_of(length: int) -> Callable[[bytes, bytes], bytes]:
+    def unpack(value: bytes, _: bytes) -> bytes:
+        return _exactly(value, length)
+
+    return unpack
+
+
+def _pack_u32(value: int, _: bytes) -> bytes:
+    return value.to_bytes(4, "big")
+
+
+def _unpack_u32(value: bytes, _: bytes) -> int:
+    return int.from_bytes(_exactly(value, 4), "big")
+
+
+def _pack_u8_of_4(value: int, _: bytes) -> bytes:
+    return bytes((value, 0, 0, 0))
+
+
+def _unpack_u8_of_4(value: bytes, _: bytes) -> int:
+    return _exactly(value, 4)[0]
+
+
+def _pack_channel(value: int, _: bytes) -> bytes:
+    return value.to_bytes(2, "big") + b"\0\0"
+
+
+def _unpack_channel(value: bytes, _: bytes) -> int:
+    return int.from_bytes(_exactly(value, 4)[:2], "big")
+
+
+def _pack_flag(value: bool, _: bytes) -> bytes:
+    return b""
+
+
+def _unpack_flag(value: bytes, _: bytes) -> bool:
+    _exactly(value, 0)
+    return True
+
+
+def _pack_even_port(reserve_next: bool, _: bytes) -> bytes:
+    return b"\x80" if reserve_next else b"\x00"
+
+
+def _unpack_even_port(value: bytes, _: bytes) -> bool:
+    return bool(_exactly(value, 1)[0] & 0x80)
+
+
+def _pack_error_code(code: int, _: bytes) -> bytes:
+    # The reason phrase stays empty: it would only make answers to strangers longer.
+    return bytes((0, 0, code // 100, code % 100))
+
+
+def _unpack_error_code(value: bytes, _: bytes) -> int:
+    if len(value) < 4 or not 3 <= value[2] & 7 <= 6 or value[3] > 99:
+        raise MalformedError("not an error code")
+    return (value[2] & 7) * 100 + value[3]
+
+
+def _pack_numbers(values: tuple[int, ...], _: bytes) -> bytes:
+    return b"".join(number.to_bytes(2, "big") for number in values)
+
+
+def _unpack_numbers(value: bytes, _: bytes) -> tuple[int, ...]:
+    if len(value) % 2:
+        raise MalformedError("a list of attribute numbers has an odd length")
+    return tuple(int.from_bytes(value[at : at + 2], "big") for at in range(0, len(value), 2))
+
+
+def _pack_address_error(value: tuple[int, int], tid: bytes) -> bytes:
+    family, code = value
+    return bytes((family, 0)) + _pack_error_code(code, tid)[2:]
+
+
+def _unpack_address_error(value: bytes, tid: bytes) -> tuple[int, int]:
+    return (value[0] if value else 0), _unpack_error_code(value, tid)
+
+
+# Comprehension required: 0x0000-0x7FFF.
+USERNAME: Final = _register(0x0006, "USERNAME", _pack_bytes, _bytes_up_to(513))
+MESSAGE_INTEGRITY: Final = _register(0x0008, "MESSAGE-INTEGRITY", _pack_bytes, _bytes_of(20))
+ERROR_CODE: Final = _register(0x0009, "ERROR-CODE", _pack_error_code, _unpack_error_code)
+UNKNOWN_ATTRIBUTES: Final = _register(0x000A, "UNKNOWN-ATTRIBUTES", _pack_numbers, _unpack_numbers)
+CHANNEL_NUMBER: Final = _register(0x000C, "CHANNEL-NUMBER", _pack_channel, _unpack_channel)
+LIFETIME: Final = _register(0x000D, "LIFETIME", _pack_u32, _unpack_u32)
+XOR_PEER_ADDRESS: Final = _register(0x0012, "XOR-PEER-ADDRESS", pack_xor_address, unpack_xor_address)
+DATA: Final = _register(0x0013, "DATA", _pack_bytes, _unpack_bytes)
+REALM: Final = _register(0x0014, "REALM", _pack_bytes, _bytes_up_to(763))
+NONCE: Final = _register(0x0015, "NONCE", _pack_bytes, _bytes_up_to(763))
+XOR_RELAYED_ADDRESS: Final = _register(0x0016, "XOR-RELAYED-ADDRESS", pack_xor_address, unpack_xor_address)
+REQUESTED_ADDRESS_FAMILY: Final = _register(
+    0x0017, "REQUESTED-ADDRESS-FAMILY", _pack_u8_of_4, _unpack_u8_of_4
+)
+EVEN_PORT: Final = _register(0x0018, "EVEN-PORT", _pack_even_port, _unpack_even_port)
+REQUESTED_TRANSPORT: Final = _register(0x0019, "REQUESTED-TRANSPORT", _pack_u8_of_4, _unpack_u8_of_4)
+DONT_FRAGMENT: Final = _register(0x001A, "DONT-FRAGMENT", _pack_flag, _unpack_flag)
+MESSAGE_INTEGRITY_SHA256: Final = _register(0x001C, "MESSAGE-INTEGRITY-SHA256", _pack_bytes, _bytes_up_to(32))
+XOR_MAPPED_ADDRESS: Final = _register(0x0020, "XOR-MAPPED-ADDRESS", pack_xor_address, unpack_xor_address)
+RESERVATION_TOKEN: Final = _register(0x0022, "RESERVATION-TOKEN", _pack_bytes, _bytes_of(8))
+# Comprehension optional: 0x8000-0xFFFF.
+ADDITIONAL_ADDRESS_FAMILY: Final = _register(
+    0x8000, "ADDITIONAL-ADDRESS-FAMILY", _pack_u8_of_4, _unpack_u8_of_4
+)
+ADDRESS_ERROR_CODE: Final = _register(
+    0x8001, "ADDRESS-ERROR-CODE", _pack_address_error, _unpack_address_error
+)
+SOFTWARE: Final = _register(0x8022, "SOFTWARE", _pack_bytes, _bytes_up_to(763))
+FINGERPRINT: Final = _register(0x8028, "FINGERPRINT", _pack_u32, _unpack_u32)
+MOBILITY_TICKET: Final = _register(0x8030, "MOBILITY-TICKET", _pack_bytes, _unpack_bytes)
