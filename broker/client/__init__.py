@@ -1,4 +1,9 @@
-"""The Python client: chat and calls from a program, over the same wire as the browser's client.
+"""The Python client of Turngate: the browser's protocol for participants without a screen.
 
-It imports the wire frames and the error table of `broker.core` and nothing else of the product.
+In this room: sign-in and redemption over HTTPS, one WebSocket connection with typed frames, chat, invitations
+and the lobby, and calls with synthetic media through the relay. `participant.join` puts them together.
+
+Deliberately not here: anything of the broker but its wire frames (`broker.core`), recording of media, and
+retries: a connection that ended stays ended, and the caller decides whether to `join` again. `media` is the
+only file that knows the media library.
 """

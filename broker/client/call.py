@@ -1,0 +1,292 @@
+"""Calls: one offer, one answer, synthetic media through the relay, and a report of what passed."""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from collections import deque
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
+from typing import Literal
+
+from broker.client.background import Background, background
+from broker.client.connection import Connection, new_ref
+from broker.client.errors import CallOver, EdgeClosed, EdgeError, EdgeMisspoke, EdgeRefused, MediaFailed
+from broker.client.media import MediaCounts, MediaKind, MediaPeer
+from broker.core.frames import (
+    CallAccept,
+    CallAccepted,
+    CallAnswer,
+    CallCancel,
+    CallCreated,
+    CallDecline,
+    CallEnded,
+    CallHangUp,
+    CallInvite,
+    CallOffer,
+    CallRing,
+    ClientFrame,
+    Contact,
+    EdgeFrame,
+    EndReason,
+    Error,
+    ForwardedAnswer,
+    ForwardedCandidate,
+    ForwardedOffer,
+)
+
+CONNECT_TIMEOUT_SECONDS = 30.0
+RING_TIMEOUT_SECONDS = 30.0
+END_TIMEOUT_SECONDS = 5.0
+KEPT_REFUSALS = 16
+
+
+@dataclass(frozen=True, slots=True)
+class CallReport:
+    """`seconds` since media could flow; `selected_pair` is local/remote as ICE nominated it, or None."""
+
+    seconds: float
+    selected_pair: str | None
+    audio_packets_sent: int
+    audio_packets_received: int
+    audio_frames_received: int
+    video_frames_sent: int
+    video_frames_received: int
+    bytes_sent: int
+    bytes_received: int
+
+
+class Call:
+    """Made by `Calls.place` and `Calls.accept`, over when their body ends or the edge says so."""
+
+    def __init__(
+        self,
+        connection: Connection,
+        call_id: str,
+        role: Literal["caller", "callee"],
+        counterpart: Contact,
+        media: Sequence[MediaKind],
+        tls: ssl.SSLContext,
+        tasks: Background,
+    ) -> None:
+        self.call_id = call_id
+        self.counterpart = counterpart
+        self.media = tuple(media)
+        self.end_reason: EndReason | None = None
+        self.refusals: deque[EdgeRefused] = deque(maxlen=KEPT_REFUSALS)
+        self._connection = connection
+        self._role = role
+        self._tls = tls
+        self._tasks = tasks
+        self._peer: MediaPeer | None = None
+        self._accepted = asyncio.Event()
+        self._settled = asyncio.Event()
+        self._over = asyncio.Event()
+        self._failure: EdgeError | None = None
+        self._connected_at: float | None = None
+        self._ended_at: float | None = None
+        self._leaving = False
+
+    async def accepted(self, timeout_seconds: float = RING_TIMEOUT_SECONDS) -> None:
+        """Returns when somebody has answered.
+
+        Raises CallOver, EdgeRefused, EdgeClosed, MediaFailed, TimeoutError.
+        """
+        async with asyncio.timeout(timeout_seconds):
+            await self._accepted.wait()
+        if self._failure is not None and self._connected_at is None:
+            raise self._failure
+
+    async def connected(self, timeout_seconds: float = CONNECT_TIMEOUT_SECONDS) -> None:
+        """Returns when media can flow both ways. Raises as `accepted` does."""
+        async with asyncio.timeout(timeout_seconds):
+            await self._settled.wait()
+        if self._connected_at is None:
+            raise self._failure or MediaFailed("settled without media")
+
+    async def ended(self, timeout_seconds: float | None = CONNECT_TIMEOUT_SECONDS) -> EndReason:
+        """The reason, once the call is over. Raises EdgeClosed, if that came first, and TimeoutError."""
+        async with asyncio.timeout(timeout_seconds):
+            await self._over.wait()
+        if self.end_reason is None:
+            raise self._failure or EdgeClosed(None)
+        return self.end_reason
+
+    async def hang_up(self) -> None:
+        """Ends the call and waits for the edge to say so; nothing when it is already over."""
+        if self._over.is_set():
+            return
+        self._leaving = True
+        ringing = self._role == "caller" and self._peer is None
+        frame: ClientFrame = CallCancel(call_id=self.call_id) if ringing else CallHangUp(call_id=self.call_id)
+        await self._connection.send(frame)
+        async with asyncio.timeout(END_TIMEOUT_SECONDS):
+            await self._over.wait()
+
+    async def report(self) -> CallReport:
+        """What has passed so far, or in all once the call is over."""
+        now = self._ended_at or asyncio.get_running_loop().time()
+        seconds = now - self._connected_at if self._connected_at is not None else 0.0
+        counts = await self._peer.counts() if self._peer is not None else MediaCounts()
+        return CallReport(
+            seconds=seconds,
+            selected_pair=self._peer.selected_pair() if self._peer is not None else None,
+            audio_packets_sent=counts.audio_packets_sent,
+            audio_packets_received=counts.audio_packets_received,
+            audio_frames_received=counts.audio_frames_received,
+            video_frames_sent=counts.video_frames_sent,
+            video_frames_received=counts.video_frames_received,
+            bytes_sent=counts.bytes_sent,
+            bytes_received=counts.bytes_received,
+        )
+
+    async def negotiate(self) -> None:
+        """Follows the call's frames until it is over; the body of the call's own task."""
+        try:
+            while not self._over.is_set():
+                frame = await self._connection.take(self._is_mine, None)
+                await self._follow(frame)
+        except EdgeClosed as closed:
+            self._fail(closed)
+            self._finish(None)
+        except MediaFailed as failed:
+            self._fail(failed)
+            await self._give_up()
+
+    async def close(self) -> None:
+        """Tells the edge if the call is still on, then frees the media. Waits for nothing without a limit."""
+        try:
+            await self.hang_up()
+        except (EdgeError, TimeoutError):
+            # The edge is gone or silent: it ends the call itself when this connection is gone.
+            pass
+        finally:
+            if self._peer is not None:
+                self._peer.selected_pair()
+                await self._peer.close()
+
+    def _is_mine(self, frame: EdgeFrame) -> bool:
+        if isinstance(frame, CallRing | CallCreated):
+            return False
+        return getattr(frame, "call_id", None) == self.call_id
+
+    async def _follow(self, frame: EdgeFrame) -> None:
+        match frame:
+            case CallAccepted():
+                await self._begin(frame)
+            case ForwardedOffer() if self._peer is not None:
+                answer = await self._peer.answer(frame.sdp)
+                await self._connection.send(CallAnswer(call_id=self.call_id, sdp=answer))
+            case ForwardedAnswer() if self._peer is not None:
+                await self._peer.apply_answer(frame.sdp)
+            case ForwardedCandidate() if self._peer is not None:
+                await self._peer.add_candidate(frame.candidate, frame.mid)
+            case CallEnded():
+                self._fail(CallOver(frame.reason))
+                self._finish(frame.reason)
+            case Error():
+                refusal = EdgeRefused.from_frame(frame)
+                self.refusals.append(refusal)
+                self._fail(refusal)
+                if self._role == "callee" and self._peer is None:
+                    # What was refused is the acceptance itself.
+                    self._finish(None)
+            case _:
+                # A signal for a call that has no media yet: nothing can be done with it.
+                pass
+
+    async def _begin(self, accepted: CallAccepted) -> None:
+        if self._peer is not None:
+            return
+        self._peer = MediaPeer(
+            accepted.ice_server, self.media, self._tls, self._media_changed, self._tasks.start
+        )
+        self._accepted.set()
+        if self._role == "caller":
+            offer = await self._peer.offer()
+            if self._leaving:
+                return
+            await self._connection.send(CallOffer(call_id=self.call_id, sdp=offer))
+
+    def _media_changed(self, state: str) -> None:
+        if state == "connected" and self._connected_at is None:
+            self._connected_at = asyncio.get_running_loop().time()
+            self._settled.set()
+        elif state in ("failed", "closed") and not self._leaving and not self._over.is_set():
+            self._leaving = True
+            self._fail(MediaFailed("the media path broke"))
+            self._tasks.start(self._give_up())
+
+    async def _give_up(self) -> None:
+        """Media cannot go on: the edge and the counterpart are told, at once."""
+        with suppress(EdgeClosed):
+            await self._connection.send(CallHangUp(call_id=self.call_id))
+        self._finish("hung_up")
+
+    def _fail(self, failure: EdgeError) -> None:
+        if self._failure is None:
+            self._failure = failure
+        if self._connected_at is None:
+            self._accepted.set()
+            self._settled.set()
+
+    def _finish(self, reason: EndReason | None) -> None:
+        if not self._over.is_set():
+            self.end_reason = reason
+            self._ended_at = asyncio.get_running_loop().time()
+            self._leaving = True
+            self._over.set()
+
+
+class Calls:
+    """Places and takes calls on one connection."""
+
+    def __init__(self, connection: Connection, tls: ssl.SSLContext) -> None:
+        self._connection = connection
+        self._tls = tls
+
+    @asynccontextmanager
+    async def place(self, to: str, media: Sequence[MediaKind]) -> AsyncIterator[Call]:
+        """A call that rings; `connected` waits for media. It is cancelled or hung up when the body ends.
+
+        Raises EdgeRefused, CallOver when it ended before it rang, EdgeClosed, TimeoutError.
+        """
+        invite = CallInvite(ref=new_ref(), to=to, media=list(media))
+        created = await self._connection.request(invite, CallCreated)
+        if isinstance(created, CallEnded):
+            raise CallOver(created.reason)
+        if not isinstance(created, CallCreated):
+            raise EdgeMisspoke(f"call.invite was answered by {created.type}")
+        async with self._running(created.call_id, "caller", created.to, media) as call:
+            yield call
+
+    async def next_ring(self, timeout_seconds: float | None = RING_TIMEOUT_SECONDS) -> CallRing:
+        """The next call for this person; it may be over by the time it is accepted."""
+        return await self._connection.wait_for(CallRing, timeout_seconds=timeout_seconds)
+
+    @asynccontextmanager
+    async def accept(self, ring: CallRing) -> AsyncIterator[Call]:
+        """Takes the call; `connected` waits for media. Hung up when the body ends. Raises EdgeClosed."""
+        await self._connection.send(CallAccept(call_id=ring.call_id))
+        async with self._running(ring.call_id, "callee", ring.caller, ring.media) as call:
+            yield call
+
+    async def decline(self, ring: CallRing) -> None:
+        await self._connection.send(CallDecline(call_id=ring.call_id))
+
+    @asynccontextmanager
+    async def _running(
+        self,
+        call_id: str,
+        role: Literal["caller", "callee"],
+        counterpart: Contact,
+        media: Sequence[MediaKind],
+    ) -> AsyncIterator[Call]:
+        async with background() as tasks:
+            call = Call(self._connection, call_id, role, counterpart, media, self._tls, tasks)
+            tasks.start(call.negotiate())
+            try:
+                yield call
+            finally:
+                await call.close()

@@ -1,0 +1,305 @@
+"""The media library's one adapter: a peer connection that talks through the edge's relay and nothing else.
+
+aiortc is pinned (pyproject.toml), because what it and aioice do not offer is reached by private names here; a
+contract test holds the names. Needed: the nominated candidate pair (`RTCIceTransport._connection`,
+`Connection._nominated`), the certificate trust of TURN over TLS (`Connection.turn_ssl`), and an end to a
+relay that does not answer (`Connection._protocols`, `TurnTransport.__close_task`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from collections.abc import Callable, Coroutine, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from fractions import Fraction
+from math import pi, sin
+from struct import pack
+from typing import Any, Literal
+
+from aiortc import (
+    AudioStreamTrack,
+    MediaStreamError,
+    MediaStreamTrack,
+    RTCBundlePolicy,
+    RTCConfiguration,
+    RTCIceServer,
+    RTCIceTransport,
+    RTCIceTransportPolicy,
+    RTCPeerConnection,
+    RTCSessionDescription,
+    VideoStreamTrack,
+)
+from aiortc.sdp import SessionDescription, candidate_from_sdp
+from av import AudioFrame, VideoFrame
+
+from broker.client.errors import MediaFailed
+from broker.core.frames import IceServer
+
+MediaKind = Literal["audio", "video"]
+
+HELD_CANDIDATES = 64
+"""Candidates kept while the remote description is not there yet; those beyond it are ignored and counted."""
+RELAY_FAREWELL_SECONDS = 2.0
+"""How long a relay may take to answer that it has freed the relayed address."""
+
+_AUDIO_RATE = 48000
+_AUDIO_SAMPLES = _AUDIO_RATE // 50
+_TONE_HZ = 400  # divides the rate, so that every 20 ms block is the same block
+_WIDTH, _HEIGHT = 320, 240
+
+
+class Tone(AudioStreamTrack):
+    """A steady 400 Hz tone, 48 kHz mono, 20 ms a frame."""
+
+    _samples = pack(
+        f"<{_AUDIO_SAMPLES}h",
+        *(int(8000 * sin(2 * pi * _TONE_HZ * n / _AUDIO_RATE)) for n in range(_AUDIO_SAMPLES)),
+    )
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.frames = 0
+        self._began: float | None = None
+
+    async def recv(self) -> AudioFrame:
+        if self.readyState != "live":
+            raise MediaStreamError
+        clock = asyncio.get_running_loop().time
+        if self._began is None:
+            self._began = clock()
+        await asyncio.sleep(self._began + self.frames * _AUDIO_SAMPLES / _AUDIO_RATE - clock())
+        frame = AudioFrame(format="s16", layout="mono", samples=_AUDIO_SAMPLES)
+        frame.planes[0].update(self._samples)
+        frame.sample_rate = _AUDIO_RATE
+        frame.time_base = Fraction(1, _AUDIO_RATE)
+        frame.pts = self.frames * _AUDIO_SAMPLES
+        self.frames += 1
+        return frame
+
+
+class MovingPicture(VideoStreamTrack):
+    """A grey ramp that moves sideways, 320x240 at 30 frames a second."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.frames = 0
+
+    async def recv(self) -> VideoFrame:
+        pts, time_base = await self.next_timestamp()
+        frame = VideoFrame(_WIDTH, _HEIGHT, "yuv420p")
+        luma, *chroma = frame.planes
+        ramp = bytes((column + 4 * self.frames) % 256 for column in range(luma.line_size))
+        luma.update(ramp * luma.height)
+        for plane in chroma:
+            plane.update(b"\x80" * plane.buffer_size)
+        frame.pts = pts
+        frame.time_base = time_base
+        self.frames += 1
+        return frame
+
+
+@dataclass(slots=True)
+class MediaCounts:
+    """What one peer connection has carried; bytes are those of the DTLS transport, SRTP and RTCP included."""
+
+    audio_packets_sent: int = 0
+    audio_packets_received: int = 0
+    audio_frames_received: int = 0
+    video_frames_sent: int = 0
+    video_frames_received: int = 0
+    bytes_sent: int = 0
+    bytes_received: int = 0
+
+
+class MediaPeer:
+    """One call's peer connection: sends tone and picture, counts what comes back, and keeps nothing of it.
+
+    `state_changed` is called with "connecting", "connected", "failed" or "closed". `start` runs the sinks;
+    they end with `close`, which must be awaited. Everything that goes wrong in negotiation is MediaFailed.
+    """
+
+    def __init__(
+        self,
+        ice_server: IceServer,
+        kinds: Sequence[MediaKind],
+        tls: ssl.SSLContext,
+        state_changed: Callable[[str], None],
+        start: Callable[[Coroutine[Any, Any, None]], None],
+    ) -> None:
+        server = RTCIceServer(
+            urls=ice_server.urls, username=ice_server.username, credential=ice_server.credential
+        )
+        configuration = RTCConfiguration(
+            iceServers=[server],
+            bundlePolicy=RTCBundlePolicy.MAX_BUNDLE,
+            iceTransportPolicy=RTCIceTransportPolicy.RELAY,
+        )
+        self._peer = RTCPeerConnection(configuration)
+        self._peer.add_listener("connectionstatechange", lambda: state_changed(self._peer.connectionState))
+        self._kinds = tuple(kinds)
+        self._tls = tls
+        self._start = start
+        self._tone = Tone()
+        self._picture = MovingPicture()
+        self._counts = MediaCounts()
+        self._held: list[tuple[str, str]] = []
+        self._described: asyncio.Task[None] | None = None
+        self._sinks: set[str] = set()
+        self._selected_pair: str | None = None
+        self._described_remotely = False
+        self._remote_ufrag: str | None = None
+        self.candidates_ignored = 0
+
+    async def offer(self) -> str:
+        """The offer, with this side's relayed candidates in it (the library does not trickle)."""
+        self._add_tracks()
+        return await self._describe_locally()
+
+    async def answer(self, offer: str) -> str:
+        """Takes an offer, the first or a later one of the same ICE session, and answers it."""
+        await self._describe_remotely(offer, "offer")
+        self._add_tracks()
+        return await self._describe_locally()
+
+    async def apply_answer(self, answer: str) -> None:
+        await self._describe_remotely(answer, "answer")
+
+    async def add_candidate(self, candidate: str, mid: str) -> None:
+        """A trickled candidate line without `a=`; "" is the end. What cannot be used is counted."""
+        if self._described_remotely:
+            await self._apply_candidate(candidate, mid)
+        elif len(self._held) < HELD_CANDIDATES:
+            self._held.append((candidate, mid))
+        else:
+            self.candidates_ignored += 1
+
+    def selected_pair(self) -> str | None:
+        """The types of the nominated pair as ICE has them, local first: "relay/relay". Kept after the end."""
+        for ice in self._ice_transports():
+            pair = ice._connection._nominated.get(1)
+            if pair is not None:
+                self._selected_pair = f"{pair.local_candidate.type}/{pair.remote_candidate.type}"
+        return self._selected_pair
+
+    async def counts(self) -> MediaCounts:
+        counts = self._counts
+        stats = await self._peer.getStats()
+        for entry in stats.values():
+            if entry.type == "outbound-rtp" and entry.kind == "audio":
+                counts.audio_packets_sent = entry.packetsSent
+            elif entry.type == "inbound-rtp" and entry.kind == "audio":
+                counts.audio_packets_received = entry.packetsReceived
+            elif entry.type == "transport":
+                counts.bytes_sent, counts.bytes_received = entry.bytesSent, entry.bytesReceived
+        counts.video_frames_sent = self._picture.frames
+        return counts
+
+    async def close(self) -> None:
+        """Frees the relayed address and ends the library's tasks, within gathering (5 s) and the farewell."""
+        try:
+            if self._described is not None:
+                # Whoever asked for the description has been told of its failure.
+                with suppress(Exception):
+                    await asyncio.shield(self._described)
+        finally:
+            await self._close_peer()
+
+    async def _close_peer(self) -> None:
+        relays = [
+            protocol.transport for ice in self._ice_transports() for protocol in ice._connection._protocols
+        ]
+        timer = asyncio.get_running_loop().call_later(RELAY_FAREWELL_SECONDS, _abandon, relays)
+        try:
+            await self._peer.close()
+        except asyncio.CancelledError:
+            _abandon(relays)
+            raise
+        finally:
+            timer.cancel()
+        for _ in range(8):
+            # The library's own tasks see their end in the next turns of the loop.
+            await asyncio.sleep(0)
+
+    def _add_tracks(self) -> None:
+        sending = {sender.track for sender in self._peer.getSenders()}
+        tracks: dict[MediaKind, MediaStreamTrack] = {"audio": self._tone, "video": self._picture}
+        for kind in self._kinds:
+            if tracks[kind] not in sending:
+                self._peer.addTrack(tracks[kind])
+        for ice in self._ice_transports():
+            if ice._connection.turn_ssl:
+                ice._connection.turn_ssl = self._tls  # type: ignore[assignment]  # passed on to asyncio as it is
+
+    async def _describe_locally(self) -> str:
+        # A task of its own, which `close` awaits: aioice bounds gathering to 5 s, but when it is cancelled on
+        # the way it loses an allocation and refreshes that for ever.
+        self._described = asyncio.get_running_loop().create_task(self._peer.setLocalDescription())
+        try:
+            await asyncio.shield(self._described)
+        except Exception as error:
+            # The library has no error type of its own for this.
+            raise MediaFailed("no description could be made") from error
+        for ice in self._ice_transports():
+            if not ice.iceGatherer.getLocalCandidates():
+                raise MediaFailed("the relay gave no relayed address")
+        return str(self._peer.localDescription.sdp)
+
+    async def _describe_remotely(self, sdp: str, kind: Literal["offer", "answer"]) -> None:
+        try:
+            ufrags = {
+                media.ice.usernameFragment for media in SessionDescription.parse(sdp).media if media.ice
+            }
+            if self._remote_ufrag is not None and self._remote_ufrag not in ufrags:
+                raise MediaFailed("ICE cannot be restarted by this client")
+            await self._peer.setRemoteDescription(RTCSessionDescription(sdp=sdp, type=kind))
+        except MediaFailed:
+            raise
+        except Exception as error:
+            # The library's parser raises whatever comes (AssertionError, KeyError, ...) on odd input.
+            raise MediaFailed(f"the {kind} could not be used") from error
+        self._described_remotely = True
+        self._remote_ufrag = next(iter(ufrags), None)
+        for candidate, mid in self._held:
+            await self._apply_candidate(candidate, mid)
+        self._held.clear()
+        for receiver in self._peer.getReceivers():
+            # Typed as a track, but None until the counterpart sends this kind.
+            track: MediaStreamTrack | None = receiver.track
+            if track and track.id not in self._sinks:
+                self._sinks.add(track.id)
+                self._start(self._sink(track))
+
+    async def _apply_candidate(self, candidate: str, mid: str) -> None:
+        try:
+            if not candidate:
+                await self._peer.addIceCandidate(None)
+                return
+            parsed = candidate_from_sdp(candidate.removeprefix("candidate:"))
+            parsed.sdpMid, parsed.sdpMLineIndex = (mid, None) if mid else (None, 0)
+            await self._peer.addIceCandidate(parsed)
+        except (AssertionError, ValueError, IndexError):
+            self.candidates_ignored += 1
+
+    async def _sink(self, track: MediaStreamTrack) -> None:
+        try:
+            while True:
+                await track.recv()
+                if track.kind == "audio":
+                    self._counts.audio_frames_received += 1
+                else:
+                    self._counts.video_frames_received += 1
+        except MediaStreamError:
+            return
+
+    def _ice_transports(self) -> set[RTCIceTransport]:
+        """Those in use; bundled media share one."""
+        return {transceiver.receiver.transport.transport for transceiver in self._peer.getTransceivers()}
+
+
+def _abandon(relays: Sequence[Any]) -> None:
+    for relay in relays:
+        farewell = getattr(relay, "_TurnTransport__close_task", None)
+        if farewell is not None:
+            farewell.cancel()
