@@ -14,7 +14,6 @@ from rich.table import Table
 from broker.cli.options import ConfigFile, Flags, settings_or_exit
 from config.settings import Settings
 
-_POSTGRESQL_PORT = 5432
 _LISTENERS = {
     "inside": "insiders: web client, signalling",
     "outside": "guests: web client, signalling",
@@ -26,7 +25,7 @@ _LISTENERS = {
 class OpenPort:
     """One line of the firewall's rules, seen from this machine."""
 
-    direction: Literal["in", "out"]
+    direction: Literal["in"]
     protocol: Literal["tcp", "udp"]
     address: str
     port: int
@@ -49,13 +48,9 @@ def ports(config: ConfigFile = None, flags: Flags = None) -> None:
 
 
 def open_ports(settings: Settings) -> Iterator[OpenPort]:
-    """Every port these settings use, inward first."""
+    """Every port these settings use; Turngate itself dials out to none."""
     for name, listener in settings.listeners():
         yield OpenPort("in", "tcp", listener.address, listener.port, _LISTENERS[name])
-    yield from _database(settings)
-
-
-def _database(settings: Settings) -> Iterator[OpenPort]:
-    url = urlsplit(settings.audit.database_url)
-    if url.scheme.startswith("postgresql") and url.hostname:
-        yield OpenPort("out", "tcp", url.hostname, url.port or _POSTGRESQL_PORT, "the record's database")
+    for url in settings.relay.listen:
+        parts = urlsplit(url)
+        yield OpenPort("in", "udp", parts.hostname or "", parts.port or 0, "insiders and guests: all media")

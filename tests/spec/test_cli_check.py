@@ -10,7 +10,6 @@ from typer.testing import CliRunner
 
 from broker.cli.main import app
 from broker.cli.ports import open_ports
-from config.loading import load_settings
 from config.reference import SAMPLE_FILE
 from config.settings import Settings
 
@@ -115,17 +114,12 @@ def test_the_ports_of_a_first_run_are_all_on_loopback() -> None:
     rows = list(open_ports(Settings()))
     assert {row.direction for row in rows} == {"in"}
     assert {row.address for row in rows} == {"127.0.0.1"}
-    assert {("tcp", 8443), ("tcp", 9443), ("tcp", 7443)} <= {(row.protocol, row.port) for row in rows}
-
-
-def test_a_database_elsewhere_is_a_port_outward() -> None:
-    url = "postgresql+psycopg://turngate@db.example.org:6432/turngate"
-    outward = [
-        row
-        for row in open_ports(load_settings(None, {}, [f"audit.database_url={url}"]))
-        if row.direction == "out"
+    assert [(row.protocol, row.port) for row in rows] == [
+        ("tcp", 8443),
+        ("tcp", 9443),
+        ("tcp", 7443),
+        ("udp", 3478),
     ]
-    assert [(row.protocol, row.address, row.port) for row in outward] == [("tcp", "db.example.org", 6432)]
 
 
 def test_ports_prints_a_line_for_each_port_without_cutting_any(turngate: CliRunner) -> None:

@@ -60,6 +60,26 @@ def test_a_setting_at_the_root_has_a_variable_and_a_flag_too() -> None:
     assert load_settings(None, {}, ["data_directory=/srv/b"]).data_directory == Path("/srv/b")
 
 
+def test_a_list_is_written_as_in_toml_everywhere(tmp_path: Path) -> None:
+    one = '["udp://127.0.0.1:1", "udp://127.0.0.2:2"]'
+    from_file = load_settings(written(tmp_path, f"[relay]\nlisten = {one}\n"), {})
+    assert from_file.relay.listen == ("udp://127.0.0.1:1", "udp://127.0.0.2:2")
+    assert load_settings(None, {"TURNGATE_RELAY__LISTEN": one}) == load_settings(
+        None, {}, [f"relay.listen={one}"]
+    )
+    assert load_settings(None, {}, [f"relay.listen={one}"]) == from_file
+
+
+def test_a_mistake_within_a_list_is_told_with_its_index() -> None:
+    assert mistakes(flags=('relay.listen=["udp://127.0.0.1:1", "udp://224.0.0.1:2"]',)) == [
+        "--set: relay.listen.1: must be a unicast address"
+    ]
+    assert (
+        mistakes(flags=("relay.listen=udp://127.0.0.1:1", "relay.listen=[]\nx=1"))
+        == ['--set: relay.listen: must be a list as in TOML, such as ["one", "two"]'] * 2
+    )
+
+
 def test_variables_of_other_programs_are_left_alone() -> None:
     assert load_settings(None, {"PATH": "/bin", "TURN_GATE": "1", "turngate_chat": "1"}) == Settings()
 

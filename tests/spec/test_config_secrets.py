@@ -103,12 +103,3 @@ def test_a_secret_under_a_wrong_name_is_not_repeated_by_any_error(declared: obje
     path = declared.path  # type: ignore[attr-defined]
     text = f"//user:{SECRET}@host?{SECRET}" + "\0" * 5000
     refused(None, {"TURNGATE_" + "__".join(path).upper(): text, "TURNGATE_INVITATIONS__SECRTE": SECRET})
-
-
-def test_a_database_url_with_a_password_is_refused_without_repeating_it() -> None:
-    for url in (
-        f"postgresql://u:{SECRET}@h/d",
-        f"postgresql://h/d?password={SECRET}",
-        f"postgresql://[{SECRET}",
-    ):
-        assert len(refused(None, {"TURNGATE_AUDIT__DATABASE_URL": url})) == 1

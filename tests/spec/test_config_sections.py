@@ -101,15 +101,13 @@ def test_an_invitations_defaults_stay_within_the_most_allowed() -> None:
     assert "default_redemptions is above" in refusal("invitations.default_redemptions=21")
 
 
-@pytest.mark.parametrize(
-    "url", ["", "sqlite:////srv/record.db", "postgresql+psycopg://user@db.example.org/turngate"]
-)
-def test_databases_that_the_record_can_be_in_are_taken(url: str) -> None:
+@pytest.mark.parametrize("url", ["", "sqlite:////srv/record.db", "sqlite:///record.db"])
+def test_the_record_is_kept_in_sqlite(url: str) -> None:
     assert loaded(f"audit.database_url={url}").audit.database_url == url
 
 
 @pytest.mark.parametrize(
-    "url", ["mysql://h/d", "record.db", "postgresql://u:p@h/d", "postgresql://h/d?sslpassword=x"]
+    "url", ["postgresql://h/d", "record.db", "sqlite://", "sqlite:///a?mode=memory", "sqlite:///\n"]
 )
-def test_other_databases_and_passwords_in_addresses_are_refused(url: str) -> None:
+def test_any_other_database_is_refused(url: str) -> None:
     assert refusal(f"audit.database_url={url}").startswith("--set: audit.database_url: ")
