@@ -1,0 +1,54 @@
+"""The file of heads: newest head, at most once a second, readable whatever tore it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from broker.audit.heads_file import HeadsFile, read_heads
+
+
+def test_heads_are_written_at_most_once_a_second_and_the_newest_at_close(tmp_path: Path) -> None:
+    path = tmp_path / "heads"
+    file = HeadsFile(path)
+    for note, at in (
+        ("a\n", 100.0),
+        ("b\n", 100.4),
+        ("c\n", 100.9),
+        ("d\n", 101.0),
+        ("e\n", 101.5),
+        ("f\n", 101.6),
+    ):
+        file.offer(note, at)
+    assert list(read_heads(path)) == ["a\n", "d\n"]
+    file.close()
+    assert list(read_heads(path)) == ["a\n", "d\n", "f\n"]
+
+
+def test_a_head_that_waits_is_written_when_it_is_due_without_a_newer_one(tmp_path: Path) -> None:
+    path = tmp_path / "heads"
+    file = HeadsFile(path)
+    file.offer("a\n", 100.0)
+    file.offer("b\n", 100.5)
+    file.catch_up(100.9)
+    assert list(read_heads(path)) == ["a\n"]
+    file.catch_up(101.0)
+    file.catch_up(109.0)
+    assert list(read_heads(path)) == ["a\n", "b\n"]
+    file.close()
+    file.close()
+    assert list(read_heads(path)) == ["a\n", "b\n"]
+
+
+def test_a_file_is_continued_and_a_torn_line_spoils_only_itself(tmp_path: Path) -> None:
+    path = tmp_path / "heads"
+    path.write_bytes(b'"one\\n"\n"two\\n"\n"tor')
+    file = HeadsFile(path)
+    file.offer("— three\n", 0.0)
+    file.close()
+    assert list(read_heads(path)) == ["one\n", "two\n", "— three\n"]
+
+
+def test_lines_that_are_no_note_are_left_out(tmp_path: Path) -> None:
+    path = tmp_path / "heads"
+    path.write_bytes(b'\n\xff\n12\n{"a": 1}\n' + b"[" * 100_000 + b'\n"kept"\n')
+    assert list(read_heads(path)) == ["kept"]
