@@ -1,0 +1,341 @@
+/**
+ * The frames of `turngate.v1`: one typedef per message, joined on `type`.
+ * Generated from broker/core/frames.py by broker/core/typedefs.py: change it there.
+ */
+
+/** @typedef {"available" | "away" | "busy"} Status */
+
+/** @typedef {"available" | "away" | "busy" | "offline"} ShownStatus */
+
+/** @typedef {"insider" | "guest"} Kind */
+
+/** @typedef {"hung_up" | "declined" | "cancelled" | "answered_elsewhere" | "no_answer" | "party_left" | "time_limit" | "policy" | "record_unavailable" | "edge_stopping"} EndReason */
+
+/**
+ * @typedef {object} ClientProgram
+ * @property {string} name
+ * @property {string} version
+ */
+
+/**
+ * The first frame of every connection.
+ * @typedef {object} Hello
+ * @property {"hello"} type
+ * @property {ClientProgram} client
+ */
+
+/**
+ * @typedef {object} PresenceSet
+ * @property {"presence.set"} type
+ * @property {Status} status
+ */
+
+/**
+ * `ref` comes back in `chat.accepted` or `error`. The same `ref` again is answered with the same message
+ * id.
+ * @typedef {object} ChatSend
+ * @property {"chat.send"} type
+ * @property {string} ref
+ * @property {string} to
+ * @property {string} text
+ */
+
+/**
+ * The client has the message; it need not be delivered to this person again.
+ * @typedef {object} ChatReceived
+ * @property {"chat.received"} type
+ * @property {string} message_id
+ */
+
+/**
+ * @typedef {object} InvitationCreate
+ * @property {"invitation.create"} type
+ * @property {string} ref
+ * @property {string} guest_name
+ * @property {number | null} [expires_in_seconds]
+ * @property {number | null} [redemptions]
+ */
+
+/**
+ * @typedef {object} InvitationRevoke
+ * @property {"invitation.revoke"} type
+ * @property {string} invitation_id
+ */
+
+/**
+ * @typedef {object} LobbyAdmit
+ * @property {"lobby.admit"} type
+ * @property {string} guest
+ */
+
+/**
+ * Refuses a waiting guest, or shows an admitted one out.
+ * @typedef {object} LobbyRefuse
+ * @property {"lobby.refuse"} type
+ * @property {string} guest
+ */
+
+/**
+ * @typedef {object} CallInvite
+ * @property {"call.invite"} type
+ * @property {string} ref
+ * @property {string} to
+ * @property {("audio" | "video")[]} media
+ */
+
+/**
+ * @typedef {object} CallAccept
+ * @property {"call.accept"} type
+ * @property {string} call_id
+ */
+
+/**
+ * @typedef {object} CallDecline
+ * @property {"call.decline"} type
+ * @property {string} call_id
+ */
+
+/**
+ * The caller gives up while it rings.
+ * @typedef {object} CallCancel
+ * @property {"call.cancel"} type
+ * @property {string} call_id
+ */
+
+/**
+ * @typedef {object} CallHangUp
+ * @property {"call.hang_up"} type
+ * @property {string} call_id
+ */
+
+/**
+ * Both ways: the edge forwards it rebuilt from the allow-list. The caller offers first, after
+ * `call.accepted`.
+ * @typedef {object} CallOffer
+ * @property {"call.offer"} type
+ * @property {string} call_id
+ * @property {string} sdp
+ */
+
+/**
+ * @typedef {object} CallAnswer
+ * @property {"call.answer"} type
+ * @property {string} call_id
+ * @property {string} sdp
+ */
+
+/**
+ * A trickled candidate (without the `a=` prefix); "" marks the end of candidates. Both ways.
+ * @typedef {object} CallCandidate
+ * @property {"call.candidate"} type
+ * @property {string} call_id
+ * @property {string} candidate
+ * @property {string} mid
+ */
+
+/**
+ * @typedef {object} Contact
+ * @property {string} party
+ * @property {string} name
+ * @property {Kind} kind
+ * @property {ShownStatus} status
+ */
+
+/**
+ * @typedef {object} InvitationInfo
+ * @property {string} invitation_id
+ * @property {string} guest_name
+ * @property {number} expires_at
+ * @property {number} redemptions_left
+ */
+
+/**
+ * @typedef {object} WaitingGuest
+ * @property {Contact} guest
+ * @property {string} invitation_id
+ */
+
+/**
+ * The caller's or callee's own credential for this call's relay; the only ICE server there is.
+ * @typedef {object} IceServer
+ * @property {string[]} urls
+ * @property {string} username
+ * @property {string} credential
+ */
+
+/**
+ * @typedef {object} InsiderWelcome
+ * @property {"welcome"} type
+ * @property {Contact} you
+ * @property {Contact[]} contacts
+ * @property {InvitationInfo[]} invitations
+ * @property {WaitingGuest[]} lobby
+ */
+
+/**
+ * A guest starts in the lobby; `host` is there once admitted (also after a reconnect).
+ * @typedef {object} GuestWelcome
+ * @property {"guest.welcome"} type
+ * @property {Contact} you
+ * @property {string} notice
+ * @property {Contact | null} [host]
+ */
+
+/**
+ * A contact is new, or came back.
+ * @typedef {object} PresenceChanged
+ * @property {"presence.changed"} type
+ * @property {Contact} contact
+ */
+
+/**
+ * The message is durable and will be delivered if policy still allows it then.
+ * @typedef {object} ChatAccepted
+ * @property {"chat.accepted"} type
+ * @property {string} ref
+ * @property {string} message_id
+ * @property {number} sent_at_ms
+ */
+
+/**
+ * May arrive more than once with the same `message_id`; answer each with `chat.received`.
+ * @typedef {object} ChatMessage
+ * @property {"chat.message"} type
+ * @property {string} message_id
+ * @property {Contact} sender
+ * @property {string} text
+ * @property {number} sent_at_ms
+ */
+
+/**
+ * `link` is shown once and stored nowhere: its secret sits in the URL fragment.
+ * @typedef {object} InvitationCreated
+ * @property {"invitation.created"} type
+ * @property {string} ref
+ * @property {InvitationInfo} invitation
+ * @property {string} link
+ */
+
+/**
+ * @typedef {object} LobbyWaiting
+ * @property {"lobby.waiting"} type
+ * @property {WaitingGuest} waiting
+ */
+
+/**
+ * To the guest: the host has let them in.
+ * @typedef {object} LobbyAdmitted
+ * @property {"lobby.admitted"} type
+ * @property {Contact} host
+ */
+
+/**
+ * To the caller: it is ringing.
+ * @typedef {object} CallCreated
+ * @property {"call.created"} type
+ * @property {string} ref
+ * @property {string} call_id
+ * @property {Contact} to
+ * @property {("audio" | "video")[]} media
+ * @property {IceServer} ice_server
+ */
+
+/**
+ * To every connection of the callee.
+ * @typedef {object} CallRing
+ * @property {"call.ring"} type
+ * @property {string} call_id
+ * @property {Contact} caller
+ * @property {("audio" | "video")[]} media
+ */
+
+/**
+ * To the caller (who now offers) and to the accepting connection (which now has its ICE server).
+ * @typedef {object} CallAccepted
+ * @property {"call.accepted"} type
+ * @property {string} call_id
+ * @property {"caller" | "callee"} role
+ * @property {IceServer} ice_server
+ */
+
+/**
+ * @typedef {object} Error
+ * @property {"error"} type
+ * @property {string} code
+ * @property {string} message
+ * @property {boolean} retryable
+ * @property {string | null} [decision_id]
+ * @property {string | null} [ref]
+ * @property {string | null} [call_id]
+ */
+
+/**
+ * A contact that is already shown has another status; offline when their last connection closed.
+ * @typedef {object} PresenceStatus
+ * @property {"presence.status"} type
+ * @property {string} party
+ * @property {ShownStatus} status
+ */
+
+/**
+ * This contact can no longer be seen.
+ * @typedef {object} ContactGone
+ * @property {"contact.gone"} type
+ * @property {string} party
+ */
+
+/**
+ * @typedef {object} InvitationRevoked
+ * @property {"invitation.revoked"} type
+ * @property {string} invitation_id
+ */
+
+/**
+ * To the host: this guest no longer waits (left, refused, expired or admitted elsewhere).
+ * @typedef {object} LobbyLeft
+ * @property {"lobby.left"} type
+ * @property {string} guest
+ */
+
+/**
+ * To the guest: not let in, or shown out. The connection is closed after it.
+ * @typedef {object} LobbyRefused
+ * @property {"lobby.refused"} type
+ */
+
+/**
+ * `ref` is the caller's own, so that a call ended before `call.created` left can be told apart.
+ * @typedef {object} CallEnded
+ * @property {"call.ended"} type
+ * @property {string} call_id
+ * @property {EndReason} reason
+ * @property {string | null} [ref]
+ */
+
+/**
+ * @typedef {object} ForwardedOffer
+ * @property {"call.offer"} type
+ * @property {string} call_id
+ * @property {string} sdp
+ */
+
+/**
+ * @typedef {object} ForwardedAnswer
+ * @property {"call.answer"} type
+ * @property {string} call_id
+ * @property {string} sdp
+ */
+
+/**
+ * @typedef {object} ForwardedCandidate
+ * @property {"call.candidate"} type
+ * @property {string} call_id
+ * @property {string} candidate
+ * @property {string} mid
+ */
+
+/** @typedef {Hello | PresenceSet | ChatSend | ChatReceived | InvitationCreate | InvitationRevoke | LobbyAdmit | LobbyRefuse | CallInvite | CallAccept | CallDecline | CallCancel | CallHangUp | CallOffer | CallAnswer | CallCandidate} ClientFrame */
+
+/** @typedef {InsiderWelcome | GuestWelcome | PresenceChanged | ChatAccepted | ChatMessage | InvitationCreated | LobbyWaiting | LobbyAdmitted | CallCreated | CallRing | CallAccepted | Error | PresenceStatus | ContactGone | InvitationRevoked | LobbyLeft | LobbyRefused | CallEnded | ForwardedOffer | ForwardedAnswer | ForwardedCandidate} EdgeFrame */
+
+export {};
