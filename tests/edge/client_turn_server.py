@@ -30,10 +30,18 @@ class TurnServer:
 
 
 @asynccontextmanager
-async def turn_server(folder: Path) -> AsyncIterator[TurnServer]:
-    """A TURN server that is listening, and a credential for it."""
+async def turn_server(folder: Path, certificate: Path | None = None) -> AsyncIterator[TurnServer]:
+    """A TURN server that is listening, and a credential for it: over UDP, or over TLS with a certificate.
+
+    The certificate's key is beside it, with the suffix `.key`.
+    """
     port = _free_port()
     log = folder / "turnserver.log"
+    tls = (
+        ["--no-tls"]
+        if certificate is None
+        else [f"--cert={certificate}", f"--pkey={certificate.with_suffix('.key')}"]
+    )
     with log.open("wb") as output:
         process = await asyncio.create_subprocess_exec(
             "turnserver",
@@ -46,8 +54,8 @@ async def turn_server(folder: Path) -> AsyncIterator[TurnServer]:
             f"--static-auth-secret={_SECRET}",
             "--realm=turngate.test",
             "--no-cli",
-            "--no-tls",
             "--no-dtls",
+            *tls,
             f"--pidfile={folder / 'turnserver.pid'}",
             f"--userdb={folder / 'turndb'}",
             "--log-file=stdout",
@@ -56,18 +64,18 @@ async def turn_server(folder: Path) -> AsyncIterator[TurnServer]:
         )
     try:
         await _listening(port)
-        yield TurnServer(_credential(port), process)
+        yield TurnServer(_credential(port, "turn" if certificate is None else "turns"), process)
     finally:
         process.kill()
         async with asyncio.timeout(10):
             await process.wait()
 
 
-def _credential(port: int) -> IceServer:
+def _credential(port: int, scheme: str) -> IceServer:
     username = f"{int(time.time()) + 3600}:session:party"
     digest = hmac.new(_SECRET.encode(), username.encode(), hashlib.sha1).digest()
     return IceServer(
-        urls=[f"turn:127.0.0.1:{port}?transport=udp"],
+        urls=[f"{scheme}:127.0.0.1:{port}?transport={'udp' if scheme == 'turn' else 'tcp'}"],
         username=username,
         credential=base64.b64encode(digest).decode(),
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import ssl
 from pathlib import Path
+from typing import Literal
 
 import pytest
 
@@ -23,6 +24,7 @@ from broker.core.frames import (
     ForwardedCandidate,
     ForwardedOffer,
 )
+from broker.core.sdp import rebuild
 from tests.edge.client_fake_edge import error_frame, fake_edge
 from tests.edge.client_turn_server import turn_server
 
@@ -73,6 +75,20 @@ async def test_two_clients_hold_an_audio_and_video_call_through_the_relay(tmp_pa
         assert final.selected_pair == "relay/relay"
         assert answering.result() == "hung_up"
     assert asyncio.all_tasks() == {asyncio.current_task()}
+
+
+async def test_turn_over_tls_trusts_what_the_connection_trusts(tmp_path: Path) -> None:
+    async with fake_edge(tmp_path) as edge, turn_server(tmp_path, edge.ca_file) as relay:
+        edge.ice_server = relay.ice_server
+        async with (
+            join(edge.origin, "token-ada", edge.ca_file) as ada,
+            join(edge.origin, "token-bob", edge.ca_file) as bob,
+            ada.calls.place("bob", ["audio", "video"]) as call,
+            bob.calls.accept(await bob.calls.next_ring()) as answered,
+        ):
+            await _media_both_ways(call, answered)
+            assert (await call.report()).selected_pair == "relay/relay"
+    assert relay.ice_server.urls[0].startswith("turns:")
 
 
 async def test_a_call_has_only_relayed_candidates_in_its_descriptions(tmp_path: Path) -> None:
@@ -252,6 +268,40 @@ async def test_candidates_that_trickle_in_before_and_after_the_description_are_u
             await call.connected()
             await answered.connected()
             assert (await call.report()).selected_pair == "relay/relay"
+
+
+async def test_a_call_works_with_descriptions_that_the_edge_has_rebuilt(tmp_path: Path) -> None:
+    def rebuilt(sdp: str, kind: Literal["offer", "answer"]) -> str:
+        lines = [line for line in sdp.splitlines() if line.startswith("a=candidate")]
+        own = {(line.split()[4], int(line.split()[5])) for line in lines}
+        result = rebuild(sdp, kind, own, set(), frozenset({"audio", "video"}))
+        assert result.removed_candidates == 0
+        assert result.media == ("audio", "video")
+        return result.text
+
+    async with fake_edge(tmp_path) as edge, turn_server(tmp_path) as relay:
+        edge.ice_server = relay.ice_server
+
+        async def rebuild_descriptions(party: str, frame: ClientFrame) -> bool:
+            if isinstance(frame, CallOffer):
+                sdp = rebuilt(frame.sdp, "offer")
+                await edge.push("bob", ForwardedOffer(call_id=frame.call_id, sdp=sdp))
+            elif isinstance(frame, CallAnswer):
+                sdp = rebuilt(frame.sdp, "answer")
+                await edge.push("ada", ForwardedAnswer(call_id=frame.call_id, sdp=sdp))
+            else:
+                return False
+            return True
+
+        edge.before = rebuild_descriptions
+        async with (
+            join(edge.origin, "token-ada", edge.ca_file) as ada,
+            join(edge.origin, "token-bob", edge.ca_file) as bob,
+            ada.calls.place("bob", ["audio", "video"]) as call,
+            bob.calls.accept(await bob.calls.next_ring()) as answered,
+        ):
+            await _media_both_ways(call, answered)
+            assert (await answered.report()).selected_pair == "relay/relay"
 
 
 async def test_a_refused_description_is_raised_where_the_call_is_waited_for(tmp_path: Path) -> None:
