@@ -2,7 +2,8 @@
 
 On the wire: base64url without padding over
 
-    version (1 byte, 0x01) | expiry (8, big endian, Unix seconds) | nonce (16) | invitation id (1-64) | MAC (32)
+    version (1 byte, 0x01) | expiry (8, big endian, Unix seconds) | nonce (16) | invitation id (1-64) |
+    MAC (32)
 
 where MAC is HMAC-SHA256 over a domain label and everything before it. The token proves that the edge issued
 this invitation and until when it holds. Whether it was revoked and how often it was redeemed is stored, hence
