@@ -19,7 +19,7 @@ records = Table(
     Column("session_id", Text),
     Column("leaf", LargeBinary, nullable=False),
     Column("body", LargeBinary, nullable=False),
-    Index("records_by_session", "session_id", "seq"),
+    Index("records_by_session", "session_id", "type"),
     Index("records_by_type", "type", "seq"),
     Index("records_by_time", "ts_ms"),
 )
