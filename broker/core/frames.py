@@ -214,7 +214,7 @@ class GuestWelcome(OpeningFrame):
     type: Literal["guest.welcome"] = "guest.welcome"
     you: Contact
     notice: str
-    host: Contact | None
+    host: Contact | None = None
 
 
 class PresenceChanged(OpeningFrame):

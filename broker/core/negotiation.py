@@ -7,6 +7,11 @@ record closes. Only an attempt to name somebody else's address is recorded at on
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import cast
+
+from auth.principal import PartyId
 from broker.core.answers import error, refuse, unrecorded
 from broker.core.call import Call, CallState
 from broker.core.clock import Now
@@ -97,9 +102,20 @@ def _rebuild(house: House, call: Call, connection: Connection, text: str, kind: 
     return rebuilt
 
 
-def _foreign(house: House, call: Call, connection: Connection) -> frozenset[tuple[str, int]]:
-    mine = (call.call_id, connection.party)
-    return frozenset(address for address, owner in house.relayed.items() if owner != mine)
+@dataclass(frozen=True, slots=True)
+class _OthersRelayed:
+    """Every live relayed address that is not this party's in this session."""
+
+    relayed: Mapping[tuple[str, int], tuple[str, PartyId]]
+    mine: tuple[str, PartyId]
+
+    def __contains__(self, address: object) -> bool:
+        owner = self.relayed.get(cast("tuple[str, int]", address))
+        return owner is not None and owner != self.mine
+
+
+def _foreign(house: House, call: Call, connection: Connection) -> _OthersRelayed:
+    return _OthersRelayed(house.relayed, (call.call_id, connection.party))
 
 
 def _refuse_description(connection: Connection, call: Call, refused: SdpError) -> list[Command]:

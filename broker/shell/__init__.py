@@ -1,4 +1,9 @@
-"""The I/O around the core: driver, store, listeners, relay link.
+"""The broker's I/O: what turns events into calls of the core, and commands into bytes on the wire and rows on
+disk.
 
-Deliberately not here: rules. Whatever can be decided without waiting is decided in `broker.core` and `broker.policy`.
+In this room: the driver (output commit), the writer thread and the store, the journal for what never waits,
+the HTTP and WebSocket listeners, the link to the relay, and `serve`, which puts them together.
+
+Deliberately not here: any rule of the product. Who may do what is asked in `broker.core.gate`; what follows
+from an event is in the noun's file under `broker.core`.
 """

@@ -1,0 +1,151 @@
+"""The demo's house: a directory of three people, a policy, keys and a certificate, made fresh and thrown
+away after."""
+
+from __future__ import annotations
+
+import secrets
+import socket
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from uuid import uuid4
+
+from auth.passwords import hash_password
+from broker.shell.gateway.tls import make_demo_certificate
+from config.settings import Settings
+
+EXTERNAL_GROUP = "external-communication"
+DEMO_DAYS = 7
+PREFERRED_PORTS = {"inside": 8443, "outside": 9443, "admin": 7443}
+RELAY_PORT = 3478
+
+
+@dataclass(frozen=True, slots=True)
+class DemoPerson:
+    login: str
+    name: str
+    password: str
+    may_invite: bool
+
+
+@dataclass(frozen=True, slots=True)
+class DemoHouse:
+    """`ca_file` is what clients of the demo must trust."""
+
+    settings: Settings
+    people: tuple[DemoPerson, ...]
+    ca_file: Path
+
+
+def make_house(folder: Path, address: str) -> DemoHouse:
+    """Write everything the demo's edge needs into `folder`, listening on `address`."""
+    people = tuple(
+        DemoPerson(login, name, secrets.token_urlsafe(9), may_invite)
+        for login, name, may_invite in (
+            ("alice", "Alice Archer", True),
+            ("bob", "Bob Baker", True),
+            ("carol", "Carol Clerk", False),
+        )
+    )
+    certificate_file, key_file = make_demo_certificate(folder, [address, "localhost"])
+    ldif_file, policy_file = folder / "people.ldif", folder / "policy.toml"
+    ldif_file.write_text(_ldif(people))
+    ldif_file.chmod(0o600)
+    policy_file.write_text(_policy(datetime.now(UTC).date() + timedelta(days=DEMO_DAYS)))
+    listeners = {
+        name: {"address": address, "port": port, "origin": f"https://{address}:{port}"}
+        for name, port in ((name, _free_port(address, port)) for name, port in PREFERRED_PORTS.items())
+    }
+    for name in ("inside", "outside"):
+        listeners[name]["relay_host"] = address
+    settings = Settings.model_validate(
+        {
+            "data_directory": folder / "data",
+            **listeners,
+            "tls": {"certificate_file": certificate_file, "private_key_file": key_file},
+            "directory": {"ldif_file": ldif_file},
+            "policy": {"file": policy_file},
+            "invitations": {"secret": secrets.token_urlsafe(32)},
+            "relay": {
+                "listen": [f"udp://{address}:{_free_port(address, RELAY_PORT, socket.SOCK_DGRAM)}"],
+                "secret": secrets.token_urlsafe(32),
+            },
+        }
+    )
+    return DemoHouse(settings, people, certificate_file)
+
+
+def _free_port(address: str, preferred: int, kind: socket.SocketKind = socket.SOCK_STREAM) -> int:
+    """The preferred port, or another one where something else already listens there."""
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    for port in (preferred, 0):
+        with socket.socket(family, kind) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, kind is socket.SOCK_STREAM)
+            try:
+                probe.bind((address, port))
+            except OSError:
+                continue
+            return int(probe.getsockname()[1])
+    raise OSError(f"no port is free on {address}")
+
+
+def _ldif(people: tuple[DemoPerson, ...]) -> str:
+    base = "dc=demo,dc=turngate,dc=example"
+    entries = ["version: 1", *(_ldif_person(person, base) for person in people)]
+    group = [
+        f"dn: cn={EXTERNAL_GROUP},ou=groups,{base}",
+        "objectClass: groupOfNames",
+        f"cn: {EXTERNAL_GROUP}",
+    ]
+    group += [f"member: uid={person.login},ou=people,{base}" for person in people if person.may_invite]
+    return "\n\n".join([*entries, "\n".join(group)]) + "\n"
+
+
+def _ldif_person(person: DemoPerson, base: str) -> str:
+    return (
+        f"dn: uid={person.login},ou=people,{base}\n"
+        "objectClass: inetOrgPerson\n"
+        f"uid: {person.login}\n"
+        f"entryUUID: {uuid4()}\n"
+        f"cn: {person.name}\n"
+        f"sn: {person.name.split()[-1]}\n"
+        f"userPassword: {hash_password(person.password)}"
+    )
+
+
+def _policy(expires: date) -> str:
+    return f"""revision = 1
+
+[[rules]]
+id = "signin"
+effect = "allow"
+who = {{ any = true }}
+actions = ["edge.signin"]
+owner = "demo"
+reason = "Everyone in the directory may use the edge."
+
+[[rules]]
+id = "colleagues"
+effect = "allow"
+who = {{ any = true }}
+with = {{ kind = "insider" }}
+direction = "both"
+actions = ["presence.see", "chat.send", "call.audio", "call.video"]
+owner = "demo"
+reason = "People inside talk to each other."
+
+[[rules]]
+id = "guests"
+effect = "allow"
+who = {{ groups = ["{EXTERNAL_GROUP}"] }}
+with = {{ kind = "guest" }}
+direction = "both"
+actions = [
+    "guest.invite", "edge.join", "guest.admit",
+    "presence.see", "chat.send", "call.audio", "call.video",
+]
+expires = {expires.isoformat()}
+owner = "demo"
+reason = "Those who deal with outsiders do so through the edge."
+limits = {{ minutes = 120 }}
+"""

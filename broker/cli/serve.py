@@ -1,0 +1,39 @@
+"""`turngate serve`: run the edge until it is told to stop."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+
+import typer
+import uvloop
+
+from broker.cli.options import ConfigFile, Flags, refuse, settings_or_exit
+from broker.shell.logs import configure_logs
+from broker.shell.parts import load_parts
+from broker.shell.serve import running_edge
+from config.readiness import missing_for_service
+from config.settings import Settings
+
+
+def register(app: typer.Typer) -> None:
+    app.command("serve")(serve)
+
+
+def serve(config: ConfigFile = None, flags: Flags = None) -> None:
+    """Run the edge: the inside, outside and admin listeners and the media relay."""
+    settings = settings_or_exit(config, flags)
+    if missing := list(missing_for_service(settings)):
+        refuse(missing)
+    configure_logs()
+    uvloop.run(_run(settings))
+
+
+async def _run(settings: Settings) -> None:
+    """SIGTERM and SIGINT end it in good order: calls end, records close, listeners go."""
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    async with running_edge(settings, load_parts(settings)):
+        await stop.wait()

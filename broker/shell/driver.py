@@ -1,0 +1,227 @@
+"""Driver: output commit. Events in, commands out, and nothing that opens leaves before its record is durable.
+
+The core may run ahead of the disk. What it commands is kept in order: an Opening or a Note waits for its own
+batch, an Answer for what was commanded before it. A Narrowing waits for nothing: its effects happen inside
+`submit`, openings of the same scope that were not yet released never will be, and its records go to the
+journal and from there to the writer.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import assert_never
+
+import structlog
+
+from broker.core import router
+from broker.core.clock import Now
+from broker.core.commands import (
+    Answer,
+    Command,
+    Narrowing,
+    NarrowingEffect,
+    Note,
+    Opening,
+    PlainEffect,
+)
+from broker.core.events import CommitFailed, Event, RecordResumed, Ticked
+from broker.core.gate import Gate, Receipt
+from broker.core.house import House
+from broker.shell.effects import Effects
+from broker.shell.journal import Journal, JournalEntry
+from broker.shell.store import Entry
+from broker.shell.writer import Settled, Writer
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(slots=True)
+class _Pending:
+    """A command on its way out; `receipt` and `failed` say what became of its batch."""
+
+    command: Opening | Note | Answer
+    receipt: Receipt | None = None
+    failed: bool = False
+    void: bool = False
+    """Its scope ended before it was released: the record keeps it, its effects never happen."""
+
+    @property
+    def settled(self) -> bool:
+        return isinstance(self.command, Answer) or self.receipt is not None or self.failed
+
+
+class Driver:
+    """Runs the core on the event loop. `submit` never waits; one timer waits for the core's deadline."""
+
+    def __init__(
+        self, house: House, effects: Effects, journal: Journal, clock: Callable[[], Now], max_pending: int
+    ) -> None:
+        self._house = house
+        self._effects = effects
+        self._journal = journal
+        self._clock = clock
+        self._max_pending = max_pending
+        self._pending: dict[int, _Pending] = {}
+        self._order: deque[int] = deque()
+        self._next_ticket = 0
+        self._timer: asyncio.TimerHandle | None = None
+        self._healthy = True
+        self._writer: Writer | None = None
+        self._loop = asyncio.get_running_loop()
+        self._empty = asyncio.Event()
+        self._empty.set()
+
+    def attach(self, writer: Writer) -> None:
+        """The writer whose `settled` is `self.settled`."""
+        self._writer = writer
+
+    @property
+    def backlog_full(self) -> bool:
+        """Whether so much waits for the disk that new requests must be turned away (EDGE_BUSY)."""
+        return len(self._order) >= self._max_pending
+
+    @property
+    def healthy(self) -> bool:
+        """Whether the last batch could be written."""
+        return self._healthy
+
+    @property
+    def pending(self) -> int:
+        """Commands that have not left yet."""
+        return len(self._order)
+
+    def submit(self, event: Event) -> None:
+        """Let the core handle one event, and start on what it commands."""
+        now = self._clock()
+        for command in router.handle(self._house, event, now):
+            self._take(command, now)
+        self._release()
+        self._rearm(now)
+
+    # --- from the core to the writer ------------------------------------------------------------------------
+
+    def _take(self, command: Command, now: Now) -> None:
+        match command:
+            case Narrowing():
+                self._narrow(command, now)
+            case Opening() | Note():
+                ticket = self._queue(_Pending(command))
+                self._writing.put(ticket, Entry(now.wall_ms, command.records, command.writes))
+            case Answer():
+                self._queue(_Pending(command))
+            case _:
+                assert_never(command)
+
+    def _queue(self, pending: _Pending) -> int:
+        ticket = self._next_ticket
+        self._next_ticket += 1
+        self._pending[ticket] = pending
+        self._order.append(ticket)
+        self._empty.clear()
+        return ticket
+
+    def _narrow(self, command: Narrowing, now: Now) -> None:
+        if command.scopes:
+            for pending in self._pending.values():
+                if isinstance(pending.command, Opening) and pending.command.scope in command.scopes:
+                    pending.void = True
+        if command.records or command.writes:
+            mark = self._journal.append(JournalEntry(now.wall_ms, command.records, command.writes))
+            if mark is not None:
+                self._writing.owe(Entry(now.wall_ms, command.records, command.writes, mark))
+        for effect in command.effects:
+            self._perform_narrowing(effect)
+
+    def _perform_narrowing(self, effect: NarrowingEffect) -> None:
+        outcome = self._effects.narrow(effect)
+        if outcome is not None:
+            self.submit(outcome)
+
+    @property
+    def _writing(self) -> Writer:
+        if self._writer is None:
+            raise RuntimeError("attach comes before the first event")
+        return self._writer
+
+    # --- from the writer to the wire ------------------------------------------------------------------------
+
+    def settled(self, settled: Settled) -> None:
+        """A batch's outcome. Called in the writer's thread."""
+        self._loop.call_soon_threadsafe(self.take_outcome, settled)
+
+    def take_outcome(self, settled: Settled) -> None:
+        """A batch's outcome, on the event loop: release what it lets go."""
+        for ticket, receipt in settled.receipts:
+            pending = self._pending[ticket]
+            pending.receipt = receipt
+            pending.failed = receipt is None
+        if settled.entered is not None:
+            self._journal.entered(settled.entered)
+        was_healthy, self._healthy = self._healthy, settled.healthy
+        if self._healthy and not was_healthy:
+            missed, self._journal.missed = self._journal.missed, 0
+            self.submit(RecordResumed(missed))
+        if was_healthy and not self._healthy:
+            self.submit(CommitFailed((), outage=True))
+        self._release()
+
+    def _release(self) -> None:
+        """Let out, in order, everything whose turn has come."""
+        failed_scopes: list[str] = []
+        while self._order and self._pending[self._order[0]].settled:
+            pending = self._pending.pop(self._order.popleft())
+            if pending.failed:
+                failed_scopes.extend(self._fail(pending.command))
+            elif not pending.void:
+                self._let_out(pending)
+        if not self._order:
+            self._empty.set()
+        if failed_scopes:
+            self.submit(CommitFailed(tuple(failed_scopes), outage=not self._healthy))
+
+    def _let_out(self, pending: _Pending) -> None:
+        command = pending.command
+        if isinstance(command, Opening):
+            if pending.receipt is not None:
+                self._effects.open(Gate.recorded(command, pending.receipt))
+            self._plain(command.then)
+        else:
+            self._plain(command.effects)
+
+    def _fail(self, command: Opening | Note | Answer) -> tuple[str, ...]:
+        if isinstance(command, Answer):
+            return ()
+        self._plain(command.on_failure)
+        return (command.scope,) if isinstance(command, Opening) else ()
+
+    def _plain(self, effects: tuple[PlainEffect, ...]) -> None:
+        for effect in effects:
+            self._effects.plain(effect)
+
+    # --- the clock ------------------------------------------------------------------------------------------
+
+    def _rearm(self, now: Now) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        next_at = self._house.deadlines.next_at()
+        if next_at is not None:
+            delay = max(0.0, next_at - now.monotonic_seconds)
+            self._timer = self._loop.call_later(delay, self.submit, Ticked())
+
+    async def drained(self, timeout_seconds: float) -> bool:
+        """Wait until everything commanded so far has left; False if it did not in time."""
+        try:
+            async with asyncio.timeout(timeout_seconds):
+                await self._empty.wait()
+        except TimeoutError:
+            return False
+        return True
+
+    def close(self) -> None:
+        """Forget the timer. Whatever is pending stays with the writer."""
+        if self._timer is not None:
+            self._timer.cancel()

@@ -1,0 +1,120 @@
+"""Effects: the only place where a command becomes bytes, relay rows or an HTTP answer.
+
+`open` takes a Recorded and nothing else, so an effect that opens cannot happen without a record; the type
+checker sees any other way.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Protocol, assert_never
+
+from auth.principal import PartyId
+from broker.core.answers import error
+from broker.core.commands import (
+    AdmitMedia,
+    AllowPayloadTypes,
+    CloseConnection,
+    ConnectionId,
+    NarrowingEffect,
+    PlainEffect,
+    ReadUndelivered,
+    ReplyGranted,
+    ReplyRefused,
+    RequestId,
+    Show,
+    Tell,
+    WithdrawMedia,
+)
+from broker.core.events import Event, MediaCount, MediaWithdrawn
+from broker.core.frame_codec import encode
+from broker.core.frames import Frame
+from broker.core.gate import Recorded
+
+
+class Outbox(Protocol):
+    """One WebSocket's way out."""
+
+    def send(self, text: str) -> None:
+        """Queue one message. Bounded: a reader too slow for its queue is disconnected."""
+
+    def close(self, http_status: int, code: str) -> None:
+        """Close after what is queued."""
+
+
+class MediaLink(Protocol):
+    """The relay as the driver needs it: plain data, no waiting."""
+
+    def admit(self, session_id: str, parties: tuple[PartyId, PartyId], until_unix_seconds: int) -> None: ...
+
+    def allow_payload_types(self, session_id: str, payload_types: frozenset[int]) -> None: ...
+
+    def withdraw(self, session_id: str) -> MediaCount | None:
+        """Remove every row of the session; when this returns nothing can be forwarded by them. None if there
+        were none."""
+
+
+@dataclass(slots=True)
+class Effects:
+    """Performs what the driver lets out."""
+
+    media: MediaLink
+    read_undelivered: Callable[[ReadUndelivered], None]
+    outboxes: dict[ConnectionId, Outbox] = field(default_factory=dict)
+    replies: dict[RequestId, asyncio.Future[ReplyRefused | None]] = field(default_factory=dict)
+    """Requests that wait; None means granted."""
+
+    def open(self, recorded: Recorded) -> None:
+        """Perform effects that open, for which the gate vouches that they are on record."""
+        for effect in recorded.effects:
+            match effect:
+                case Show():
+                    self._send(effect.connection_id, effect.frame)
+                case AdmitMedia():
+                    self.media.admit(effect.session_id, effect.parties, effect.until_unix_seconds)
+                case ReplyGranted():
+                    self._reply(effect.request_id, None)
+                case _:
+                    assert_never(effect)
+
+    def plain(self, effect: PlainEffect) -> None:
+        """Perform an effect that opens nothing."""
+        match effect:
+            case Tell():
+                self._send(effect.connection_id, effect.frame)
+            case ReplyRefused():
+                self._reply(effect.request_id, effect)
+            case AllowPayloadTypes():
+                self.media.allow_payload_types(effect.session_id, effect.payload_types)
+            case ReadUndelivered():
+                self.read_undelivered(effect)
+            case _:
+                assert_never(effect)
+
+    def narrow(self, effect: NarrowingEffect) -> Event | None:
+        """Perform an effect that closes, now; its outcome, if it has one, is an event."""
+        match effect:
+            case Tell():
+                self._send(effect.connection_id, effect.frame)
+            case WithdrawMedia():
+                return MediaWithdrawn(effect.session_id, self.media.withdraw(effect.session_id))
+            case CloseConnection():
+                self._send(effect.connection_id, error(effect.row))
+                outbox = self.outboxes.get(effect.connection_id)
+                if outbox is not None:
+                    outbox.close(effect.row.http_status, effect.row.code)
+            case _:
+                assert_never(effect)
+        return None
+
+    def _send(self, connection_id: ConnectionId, frame: Frame) -> None:
+        outbox = self.outboxes.get(connection_id)
+        if outbox is not None:
+            outbox.send(encode(frame))
+
+    def _reply(self, request_id: RequestId, answer: ReplyRefused | None) -> None:
+        waiting = self.replies.get(request_id)
+        if waiting is not None and not waiting.done():
+            waiting.set_result(answer)

@@ -1,0 +1,65 @@
+"""Edge: what every handler works with."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from auth.directory import Directory
+from auth.invitation import InvitationSigner
+from auth.personal import Personal
+from auth.throttle import SignInThrottle
+from broker.core.clock import Now
+from broker.core.commands import ReplyRefused, RequestId
+from broker.core.events import EntryRefused, Event
+from broker.shell.driver import Driver
+from broker.shell.effects import Effects
+from broker.shell.facts import Facts
+from broker.shell.metrics import Metrics
+from broker.shell.source import SourceLimiter
+from config.settings import Settings
+
+REPLY_TIMEOUT_SECONDS = 10.0
+REQUESTS_PER_SECOND = 10.0
+REQUESTS_BURST = 60.0
+
+
+def fresh_id() -> str:
+    """128 bits of randomness in URL-safe characters."""
+    return secrets.token_urlsafe(16)
+
+
+@dataclass(slots=True)
+class Edge:
+    settings: Settings
+    driver: Driver
+    effects: Effects
+    facts: Facts
+    directory: Directory
+    throttle: SignInThrottle
+    signer: InvitationSigner
+    metrics: Metrics
+    clock: Callable[[], Now]
+    limiter: SourceLimiter = field(
+        default_factory=lambda: SourceLimiter(REQUESTS_PER_SECOND, REQUESTS_BURST, max_rows=8192)
+    )
+
+    async def ask(self, request_id: RequestId, event: Event) -> ReplyRefused | None:
+        """Submit an event that answers a request, and wait for the answer; None means granted.
+
+        Raises TimeoutError when the record takes longer than a request may wait.
+        """
+        waiting: asyncio.Future[ReplyRefused | None] = asyncio.get_running_loop().create_future()
+        self.effects.replies[request_id] = waiting
+        try:
+            self.driver.submit(event)
+            return await asyncio.wait_for(waiting, REPLY_TIMEOUT_SECONDS)
+        finally:
+            del self.effects.replies[request_id]
+
+    def refused(self, kind: str, code: str, prefix: str) -> None:
+        """Count a stranger who was turned away."""
+        self.metrics.refusals.labels(kind=kind, code=code).inc()
+        self.driver.submit(EntryRefused(kind, code, Personal(prefix)))

@@ -1,0 +1,114 @@
+"""The outside listener: redeem an invitation, and the guest client. Nothing else."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from aiohttp import web
+from pydantic import Field
+
+from auth.directory import DirectoryUnavailable
+from auth.invitation import InvitationClaim, InvitationTokenError
+from auth.personal import Personal
+from auth.tokens import token_digest
+from broker.core.commands import RequestId
+from broker.core.errors import (
+    DIRECTORY_UNAVAILABLE,
+    INVITATION_INVALID,
+    NOT_SIGNED_IN,
+    NOTICE_NOT_ACKNOWLEDGED,
+)
+from broker.core.events import RedeemRequested, SignOutRequested
+from broker.core.frames import Name
+from broker.shell.gateway.edge import Edge, fresh_id
+from broker.shell.gateway.http import Body, RefusedError, guard, read_body, refused_answer, source_of
+from broker.shell.gateway.pages import Pages
+from broker.shell.gateway.socket import serve_socket
+from broker.shell.gateway.token import GUEST_COOKIE, digest_from, fresh_token, hand_over, take_back
+from broker.shell.source import source_prefix
+
+
+class RedeemBody(Body):
+    invitation: Annotated[str, Field(min_length=1, max_length=1024, repr=False)]
+    name: Name
+    notice_acknowledged: bool
+    bearer: bool = False
+
+
+def outside_app(edge: Edge, pages: Pages) -> web.Application:
+    """Everything the outside listener serves."""
+    guests = edge.settings.guests
+    app = web.Application(
+        middlewares=[guard(edge, "outside", edge.settings.outside.origin)], client_max_size=8192
+    )
+
+    async def notice(_: web.Request) -> web.Response:
+        return web.json_response({"notice": guests.notice_text, "contact": guests.contact_text})
+
+    async def me(request: web.Request) -> web.Response:
+        digest = digest_from(request, GUEST_COOKIE)
+        guest = await edge.facts.visiting(digest) if digest else None
+        name = guest.name.reveal() if guest is not None else None
+        return web.json_response({"joined": guest is not None, "name": name})
+
+    async def redeem(request: web.Request) -> web.Response:
+        body = await read_body(request, RedeemBody)
+        if not body.notice_acknowledged:
+            raise RefusedError(NOTICE_NOT_ACKNOWLEDGED)
+        source = source_of(request)
+        prefix = source_prefix(source)
+        claim = _verify(edge, body.invitation, prefix)
+        inviter_party = await edge.facts.invited_by(claim.invitation_id)
+        try:
+            inviter = await edge.facts.insider(inviter_party) if inviter_party is not None else None
+        except DirectoryUnavailable:
+            raise RefusedError(DIRECTORY_UNAVAILABLE) from None
+        token = fresh_token()
+        request_id = RequestId(f"r-{fresh_id()}")
+        event = RedeemRequested(
+            request_id,
+            claim.invitation_id,
+            Personal(body.name),
+            Personal(source),
+            Personal(prefix),
+            token_digest(token),
+            inviter,
+        )
+        refused = await edge.ask(request_id, event)
+        if refused is not None:
+            return refused_answer(refused)
+        return hand_over(GUEST_COOKIE, token, body.bearer, guests.visit_seconds)
+
+    async def leave(request: web.Request) -> web.Response:
+        digest = digest_from(request, GUEST_COOKIE)
+        if digest is not None and await edge.facts.visiting(digest) is not None:
+            edge.driver.submit(SignOutRequested(digest))
+        return take_back(GUEST_COOKIE)
+
+    async def socket(request: web.Request) -> web.StreamResponse:
+        digest = digest_from(request, GUEST_COOKIE)
+        guest = await edge.facts.visiting(digest) if digest else None
+        if digest is None or guest is None:
+            raise RefusedError(NOT_SIGNED_IN)
+        try:
+            host = await edge.facts.insider(guest.invited_by)
+        except DirectoryUnavailable:
+            raise RefusedError(DIRECTORY_UNAVAILABLE) from None
+        return await serve_socket(edge, request, "outside", guest, digest, source_of(request), host)
+
+    app.router.add_get("/api/notice", notice)
+    app.router.add_get("/api/me", me)
+    app.router.add_post("/api/redeem", redeem)
+    app.router.add_post("/api/leave", leave)
+    app.router.add_get("/ws", socket)
+    pages.add_routes(app, "guest.html")
+    return app
+
+
+def _verify(edge: Edge, text: str, prefix: str) -> InvitationClaim:
+    """The signed claim; whatever is wrong with it looks the same from outside."""
+    try:
+        return edge.signer.verify(text, edge.clock().wall_seconds)
+    except InvitationTokenError:
+        edge.refused("invitation.refused", INVITATION_INVALID.code, prefix)
+        raise RefusedError(INVITATION_INVALID) from None

@@ -1,0 +1,31 @@
+"""Parts: what `serve` is made from, loaded from the files that the settings name."""
+
+from __future__ import annotations
+
+from auth.ldif import LdifDirectory
+from broker.shell.gateway.tls import server_context
+from broker.shell.serve import Parts
+from config.policy import load_policy
+from config.settings import Settings
+
+
+class IncompleteError(Exception):
+    """A setting that the service cannot do without is missing; `turngate check` says which."""
+
+
+def load_parts(settings: Settings) -> Parts:
+    """Needs a running event loop. Raises IncompleteError, LdifError, PolicyErrors, OSError, ssl.SSLError."""
+    tls, policy, directory = settings.tls, settings.policy, settings.directory
+    secret = settings.invitations.secret
+    if tls.certificate_file is None or tls.private_key_file is None:
+        raise IncompleteError("tls.certificate_file and tls.private_key_file")
+    if policy.file is None or directory.ldif_file is None or secret is None:
+        raise IncompleteError("policy.file, directory.ldif_file and invitations.secret_file")
+    return Parts(
+        directory=LdifDirectory(
+            directory.ldif_file, password_check_threads=settings.sign_in.password_check_threads
+        ),
+        policy=load_policy(policy.file.read_bytes(), policy.file.name),
+        tls=server_context(tls.certificate_file, tls.private_key_file),
+        invitation_keys=(secret.get_secret_value().encode(),),
+    )

@@ -1,0 +1,59 @@
+"""Tables of the product's durable state; the record's own tables are in `broker.audit.schema`, in the same
+database."""
+
+from __future__ import annotations
+
+from sqlalchemy import BigInteger, Boolean, Column, Index, Integer, MetaData, String, Table, Text
+
+METADATA = MetaData()
+
+SIGN_INS = Table(
+    "sign_ins",
+    METADATA,
+    Column("token_digest", String(64), primary_key=True),
+    Column("party", String(128), nullable=False),
+    Column("expires_at", BigInteger, nullable=False),
+)
+
+MESSAGES = Table(
+    "messages",
+    METADATA,
+    Column("message_id", String(64), primary_key=True),
+    Column("sender", String(128), nullable=False),
+    Column("recipient", String(128), nullable=False),
+    Column("text", Text, nullable=False),
+    Column("sent_at_ms", BigInteger, nullable=False),
+    Column("outcome", String(16)),
+    Index("messages_waiting", "recipient", "outcome"),
+)
+"""`outcome` is NULL while the message waits, then `delivered` or `withheld`."""
+
+INVITATIONS = Table(
+    "invitations",
+    METADATA,
+    Column("invitation_id", String(64), primary_key=True),
+    Column("invited_by", String(128), nullable=False),
+    Column("guest_name", Text, nullable=False),
+    Column("expires_at", BigInteger, nullable=False),
+    Column("redemptions_left", Integer, nullable=False),
+)
+
+VISITS = Table(
+    "visits",
+    METADATA,
+    Column("guest", String(128), primary_key=True),
+    Column("name", Text, nullable=False),
+    Column("invitation_id", String(64), nullable=False),
+    Column("invited_by", String(128), nullable=False),
+    Column("token_digest", String(64), nullable=False, unique=True),
+    Column("admitted", Boolean, nullable=False),
+    Column("expires_at", BigInteger, nullable=False),
+)
+
+JOURNAL_MARK = Table(
+    "journal_mark",
+    METADATA,
+    Column("generation", BigInteger, primary_key=True),
+    Column("entered", Integer, nullable=False),
+)
+"""One row: how many entries of the journal's current generation are in the record."""

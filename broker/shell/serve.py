@@ -1,0 +1,248 @@
+"""Serve: puts the rooms together, in the order in which each needs the one before, and takes them apart in
+reverse."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import ssl
+import time
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import structlog
+from aiohttp import web
+
+from auth.directory import Directory
+from auth.invitation import NONCE_BYTES, InvitationSigner
+from auth.principal import PartyId
+from auth.throttle import SignInThrottle
+from broker.audit.checkpoint import SigningKey
+from broker.audit.heads_file import HeadsFile
+from broker.audit.ledger import Ledger
+from broker.core.clock import Now
+from broker.core.commands import ReadUndelivered
+from broker.core.events import Stopping, UndeliveredRead
+from broker.core.frames import IceServer
+from broker.core.gate import Gate
+from broker.core.house import House, HouseRules
+from broker.core.refusals import Refusals
+from broker.shell.driver import Driver
+from broker.shell.effects import Effects
+from broker.shell.facts import Facts
+from broker.shell.gateway.admin import admin_app
+from broker.shell.gateway.edge import Edge, fresh_id
+from broker.shell.gateway.inside import inside_app
+from broker.shell.gateway.outside import outside_app
+from broker.shell.gateway.pages import Pages
+from broker.shell.journal import Journal
+from broker.shell.media import RelayMedia
+from broker.shell.metrics import Metrics
+from broker.shell.store import Entry, Store, sqlite_url
+from broker.shell.writer import Writer
+from config.policy import LoadedPolicy
+from config.settings import Settings
+
+log = structlog.get_logger(__name__)
+
+NODE = "turngate"
+"""Names the record's origin and signing key, and this edge in every record."""
+STOP_SECONDS = 10.0
+WRITER_STOP_SECONDS = 10.0
+
+
+def read_clock() -> Now:
+    """Both clocks, now."""
+    return Now(time.time_ns() // 1_000_000, time.monotonic())
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What a running edge is made from besides its settings."""
+
+    directory: Directory
+    policy: LoadedPolicy
+    tls: ssl.SSLContext
+    invitation_keys: tuple[bytes, ...]
+
+
+def house_rules(settings: Settings) -> HouseRules:
+    """The settings that the core obeys."""
+    return HouseRules(
+        max_connections_per_person=settings.gateway.max_connections_per_person,
+        max_text_characters=settings.chat.max_text_characters,
+        ring_timeout_seconds=settings.calls.ring_timeout_seconds,
+        max_call_seconds=settings.calls.max_call_seconds,
+        invitation_default_expiry_seconds=settings.invitations.default_expiry_seconds,
+        invitation_max_expiry_seconds=settings.invitations.max_expiry_seconds,
+        invitation_default_redemptions=settings.invitations.default_redemptions,
+        invitation_max_redemptions=settings.invitations.max_redemptions,
+        visit_seconds=settings.guests.visit_seconds,
+        sign_in_seconds=settings.sign_in.session_seconds,
+        outage_grace_seconds=settings.audit.outage_grace_seconds,
+        guest_notice=settings.guests.notice_text,
+        refusal_table_rows=settings.audit.refusal_table_rows,
+    )
+
+
+def database_url(settings: Settings) -> str:
+    """Where the record and the product's state are."""
+    return settings.audit.database_url or sqlite_url(settings.data_directory / "turngate.sqlite")
+
+
+def signing_key_file(settings: Settings) -> Path:
+    return settings.audit.signing_key_file or settings.data_directory / "record-key.pem"
+
+
+def heads_file(settings: Settings) -> Path:
+    return settings.audit.heads_file or settings.data_directory / "record-heads.txt"
+
+
+@asynccontextmanager
+async def running_edge(settings: Settings, parts: Parts) -> AsyncIterator[Edge]:
+    """A whole edge on the running loop, from the first record to the last."""
+    settings.data_directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    async with AsyncExitStack() as stack:
+        key = SigningKey.load_or_create(NODE, signing_key_file(settings))
+        store = Store(database_url(settings), Ledger(NODE, key, secrets.token_bytes))
+        stack.callback(store.close)
+        journal = Journal(settings.data_directory / "narrowing.journal", settings.audit.journal_bytes)
+        stack.callback(journal.close)
+        _enter_left_over(store, journal)
+        heads = HeadsFile(heads_file(settings))
+        stack.callback(heads.close)
+        facts = Facts(parts.directory, store, read_clock)
+        stack.callback(facts.close)
+        media = await stack.enter_async_context(RelayMedia.running(settings))
+        tasks = await stack.enter_async_context(asyncio.TaskGroup())
+        driver, effects = _driver(settings, parts, media, facts, tasks, journal)
+        writer = Writer(store, heads, driver.settled)
+        driver.attach(writer)
+        writer.start()
+        metrics = Metrics()
+        edge = Edge(
+            settings,
+            driver,
+            effects,
+            facts,
+            parts.directory,
+            _throttle(settings),
+            _signer(parts),
+            metrics,
+            read_clock,
+        )
+        _watch(edge, media)
+        background = [
+            tasks.create_task(metrics.measure_loop_lag()),
+            tasks.create_task(media.report(driver.submit)),
+            tasks.create_task(media.count(driver.submit, settings.audit.counters_interval_seconds)),
+        ]
+        driver.submit(await facts.started())
+        try:
+            async with _listeners(edge, parts.tls):
+                log.info("edge.ready", inside=settings.inside.origin, outside=settings.outside.origin)
+                yield edge
+                driver.submit(Stopping())
+                await driver.drained(STOP_SECONDS)
+        finally:
+            for task in background:
+                task.cancel()
+            driver.close()
+            if not writer.stop(WRITER_STOP_SECONDS):
+                log.critical("record.incomplete", pending=driver.pending)
+
+
+def _enter_left_over(store: Store, journal: Journal) -> None:
+    """What the previous run closed and could not record any more is entered before anything opens."""
+    entries, mark = journal.left_over(store.journal_mark())
+    if entries:
+        rows = [Entry(entry.wall_ms, entry.records, entry.writes) for entry in entries]
+        rows[-1] = Entry(rows[-1].wall_ms, rows[-1].records, rows[-1].writes, mark)
+        store.commit(rows)
+    journal.entered(mark)
+
+
+def _driver(
+    settings: Settings,
+    parts: Parts,
+    media: RelayMedia,
+    facts: Facts,
+    tasks: asyncio.TaskGroup,
+    journal: Journal,
+) -> tuple[Driver, Effects]:
+    signer = _signer(parts)
+
+    def ice_server_for(session_id: str, party: PartyId, expires_at: int) -> IceServer:
+        return media.ice_server(session_id, party, expires_at)
+
+    def invitation_link(invitation_id: str, expires_at: int) -> str:
+        token = signer.sign(invitation_id, expires_at, secrets.token_bytes(NONCE_BYTES))
+        return f"{settings.outside.origin}/#{token}"
+
+    def read_undelivered(effect: ReadUndelivered) -> None:
+        tasks.create_task(deliver(effect))
+
+    async def deliver(effect: ReadUndelivered) -> None:
+        try:
+            messages = await facts.undelivered(effect.party)
+        except Exception:  # the messages stay in the store and come with the next connection
+            log.exception("chat.undelivered_unread")
+            return
+        if messages:
+            driver.submit(UndeliveredRead(effect.connection_id, messages))
+
+    rules = house_rules(settings)
+    gate = Gate(parts.policy, fresh_id)
+    house = House(
+        gate, fresh_id, rules, ice_server_for, invitation_link, Refusals(settings.audit.refusal_table_rows)
+    )
+    effects = Effects(media, read_undelivered)
+    driver = Driver(house, effects, journal, read_clock, settings.gateway.max_pending_commits)
+    return driver, effects
+
+
+def _signer(parts: Parts) -> InvitationSigner:
+    return InvitationSigner(parts.invitation_keys)
+
+
+def _throttle(settings: Settings) -> SignInThrottle:
+    return SignInThrottle(
+        max_failures_per_login=settings.sign_in.max_failures_per_login,
+        max_failures_per_source=settings.sign_in.max_failures_per_source,
+        failure_window_seconds=settings.sign_in.failure_window_seconds,
+    )
+
+
+def _watch(edge: Edge, media: RelayMedia) -> None:
+    edge.metrics.watch("turngate_connections", "Open connections.", lambda: len(edge.effects.outboxes))
+    edge.metrics.watch(
+        "turngate_pending_commits", "Commands that wait for their record.", lambda: edge.driver.pending
+    )
+    edge.metrics.watch(
+        "turngate_record_available", "1 while the record can be written.", lambda: edge.driver.healthy
+    )
+    edge.metrics.watch("turngate_relay_allocations", "Live allocations of the relay.", media.allocations)
+
+
+@asynccontextmanager
+async def _listeners(edge: Edge, tls: ssl.SSLContext) -> AsyncIterator[None]:
+    """The three listeners. They stop taking connections before anything behind them goes."""
+    pages = Pages()
+    apps = (
+        (inside_app(edge, pages), edge.settings.inside),
+        (outside_app(edge, pages), edge.settings.outside),
+        (admin_app(edge), edge.settings.admin),
+    )
+    runners: list[web.AppRunner] = []
+    try:
+        for app, listener in apps:
+            runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0, keepalive_timeout=30.0)
+            runners.append(runner)
+            await runner.setup()
+            await web.TCPSite(runner, listener.address, listener.port, ssl_context=tls).start()
+        yield
+    finally:
+        for runner in runners:
+            await runner.cleanup()

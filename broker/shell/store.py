@@ -1,0 +1,253 @@
+"""Store: the one database, written in batches by the writer's thread and read through a second, read-only
+connection.
+
+Records and product state commit in one transaction. SQLite runs in WAL mode with synchronous=FULL, so a
+commit that returned is on disk.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, assert_never
+
+from sqlalchemy import Connection, Engine, create_engine, delete, event, insert, select, update
+from sqlalchemy.dialects.sqlite import insert as upsert
+
+from auth.personal import Personal
+from auth.principal import Guest, PartyId
+from broker.audit import schema as audit_schema
+from broker.audit.ledger import Ledger
+from broker.audit.query import open_sessions
+from broker.audit.record import Draft
+from broker.core import commands as c
+from broker.core.events import LostSession, Started, StoredInvitation, StoredVisit
+from broker.core.gate import Receipt
+from broker.shell.journal import Mark
+from broker.shell.schema import INVITATIONS, JOURNAL_MARK, MESSAGES, METADATA, SIGN_INS, VISITS
+
+MAX_UNDELIVERED_READ = 500
+"""How many waiting messages one connection is given at once; the rest come with the next connection."""
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """What one command wants durable: its records, in order, and the rows that go with them."""
+
+    wall_ms: int
+    records: tuple[Draft, ...]
+    writes: tuple[c.Write, ...]
+    mark: Mark | None = None
+    """Where the entry stands in the journal, for those that do."""
+
+
+@dataclass(frozen=True, slots=True)
+class WaitingMessage:
+    message_id: str
+    sender: PartyId
+    text: Personal
+    sent_at_ms: int
+
+
+def open_engine(url: str, *, read_only: bool = False) -> Engine:
+    """An engine for the store's URL; for SQLite with the pragmas that durability rests on."""
+    engine = create_engine(url, pool_size=1, max_overflow=0, connect_args=_connect_args(url))
+    if engine.dialect.name == "sqlite":
+        pragmas = ["journal_mode=WAL", "synchronous=FULL", "busy_timeout=5000"]
+        if read_only:
+            pragmas = ["busy_timeout=5000", "query_only=ON"]
+
+        @event.listens_for(engine, "connect")
+        def set_pragmas(connection: Any, _: Any) -> None:
+            for pragma in pragmas:
+                connection.execute(f"PRAGMA {pragma}")
+
+    return engine
+
+
+def _connect_args(url: str) -> dict[str, Any]:
+    return {"check_same_thread": False} if url.startswith("sqlite") else {}
+
+
+def sqlite_url(path: Path) -> str:
+    return f"sqlite:///{path}"
+
+
+class Store:
+    """The database. `commit` belongs to the writer's thread, the read methods to the reader's."""
+
+    def __init__(self, url: str, ledger: Ledger) -> None:
+        self._engine = open_engine(url)
+        METADATA.create_all(self._engine)
+        audit_schema.metadata.create_all(self._engine)
+        self._reader = open_engine(url, read_only=True)
+        self._ledger = ledger
+        with self._engine.connect() as connection:
+            ledger.load(connection)
+
+    def close(self) -> None:
+        self._engine.dispose()
+        self._reader.dispose()
+
+    # --- the writer's side ----------------------------------------------------------------------------------
+
+    def commit(self, entries: Sequence[Entry]) -> tuple[Receipt, str]:
+        """Make the entries durable in one transaction; returns the receipt and the new signed head.
+
+        Raises what SQLAlchemy raises, and ValueError for a record that cannot be; nothing is written then.
+        """
+        with self._engine.begin() as connection:
+            drafts = [draft for entry in entries for draft in entry.records]
+            appended = self._ledger.append(connection, drafts, entries[-1].wall_ms)
+            for entry in entries:
+                for write in entry.writes:
+                    _write(connection, write)
+                if entry.mark is not None:
+                    _mark(connection, entry.mark)
+        self._ledger.adopt(appended)
+        return Receipt(appended.first_seq, appended.last_seq), appended.head_note
+
+    # --- the reader's side ----------------------------------------------------------------------------------
+
+    def sign_in_party(self, token_digest: str, now_unix_seconds: int) -> PartyId | None:
+        """Whose unexpired sign-in this is."""
+        query = select(SIGN_INS.c.party).where(
+            SIGN_INS.c.token_digest == token_digest, SIGN_INS.c.expires_at > now_unix_seconds
+        )
+        with self._reader.connect() as connection:
+            party = connection.execute(query).scalar()
+        return PartyId(party) if party is not None else None
+
+    def visit_of(self, token_digest: str, now_unix_seconds: int) -> Guest | None:
+        """Whose unexpired visit this is."""
+        query = select(VISITS).where(
+            VISITS.c.token_digest == token_digest, VISITS.c.expires_at > now_unix_seconds
+        )
+        with self._reader.connect() as connection:
+            row = connection.execute(query).one_or_none()
+        return _guest(row) if row is not None else None
+
+    def invited_by(self, invitation_id: str) -> PartyId | None:
+        """Who made this invitation."""
+        query = select(INVITATIONS.c.invited_by).where(INVITATIONS.c.invitation_id == invitation_id)
+        with self._reader.connect() as connection:
+            party = connection.execute(query).scalar()
+        return PartyId(party) if party is not None else None
+
+    def guest(self, party: PartyId) -> Guest | None:
+        """A guest by their party id, while their visit lasts."""
+        with self._reader.connect() as connection:
+            row = connection.execute(select(VISITS).where(VISITS.c.guest == party)).one_or_none()
+        return _guest(row) if row is not None else None
+
+    def waiting_messages(self, party: PartyId) -> list[WaitingMessage]:
+        """The oldest messages that wait for this party."""
+        query = (
+            select(MESSAGES)
+            .where(MESSAGES.c.recipient == party, MESSAGES.c.outcome.is_(None))
+            .order_by(MESSAGES.c.sent_at_ms, MESSAGES.c.message_id)
+            .limit(MAX_UNDELIVERED_READ)
+        )
+        with self._reader.connect() as connection:
+            rows = connection.execute(query).all()
+        return [
+            WaitingMessage(row.message_id, PartyId(row.sender), Personal(row.text), row.sent_at_ms)
+            for row in rows
+        ]
+
+    def started(self, now_unix_seconds: int) -> Started:
+        """What the previous run left: live invitations and visits, and sessions it never closed."""
+        with self._reader.connect() as connection:
+            invitations = connection.execute(
+                select(INVITATIONS).where(INVITATIONS.c.expires_at > now_unix_seconds)
+            ).all()
+            visits = connection.execute(select(VISITS).where(VISITS.c.expires_at > now_unix_seconds)).all()
+            lost = open_sessions(connection)
+        return Started(
+            tuple(
+                StoredInvitation(
+                    row.invitation_id,
+                    PartyId(row.invited_by),
+                    Personal(row.guest_name),
+                    row.expires_at,
+                    row.redemptions_left,
+                )
+                for row in invitations
+            ),
+            tuple(StoredVisit(_guest(row), row.token_digest, row.admitted, row.expires_at) for row in visits),
+            tuple(LostSession(session.session_id, session.kind, session.last_counters) for session in lost),
+        )
+
+    def journal_mark(self) -> Mark:
+        """How far the journal had been entered."""
+        with self._reader.connect() as connection:
+            row = connection.execute(select(JOURNAL_MARK)).one_or_none()
+        return Mark(row.generation, row.entered) if row is not None else Mark(0, 0)
+
+
+def _guest(row: Any) -> Guest:
+    return Guest(PartyId(row.guest), Personal(row.name), row.invitation_id, PartyId(row.invited_by))
+
+
+def _mark(connection: Connection, mark: Mark) -> None:
+    connection.execute(delete(JOURNAL_MARK))
+    connection.execute(insert(JOURNAL_MARK).values(generation=mark.generation, entered=mark.entered))
+
+
+def _write(connection: Connection, write: c.Write) -> None:
+    match write:
+        case c.SaveSignIn():
+            connection.execute(
+                insert(SIGN_INS).values(
+                    token_digest=write.token_digest,
+                    party=write.party,
+                    expires_at=write.expires_at_unix_seconds,
+                )
+            )
+        case c.SaveMessage():
+            connection.execute(
+                upsert(MESSAGES)
+                .values(
+                    message_id=write.message_id,
+                    sender=write.sender,
+                    recipient=write.recipient,
+                    text=write.text.reveal(),
+                    sent_at_ms=write.sent_at_ms,
+                )
+                .on_conflict_do_nothing()
+            )
+        case c.SettleMessage():
+            connection.execute(
+                update(MESSAGES)
+                .where(MESSAGES.c.message_id == write.message_id, MESSAGES.c.recipient == write.recipient)
+                .values(outcome=write.outcome)
+            )
+        case c.SaveInvitation():
+            row = {
+                "invited_by": write.invited_by,
+                "guest_name": write.guest_name.reveal(),
+                "expires_at": write.expires_at_unix_seconds,
+                "redemptions_left": write.redemptions_left,
+            }
+            statement = upsert(INVITATIONS).values(invitation_id=write.invitation_id, **row)
+            connection.execute(statement.on_conflict_do_update(index_elements=["invitation_id"], set_=row))
+        case c.SaveVisit():
+            row = {
+                "name": write.name.reveal(),
+                "invitation_id": write.invitation_id,
+                "invited_by": write.invited_by,
+                "token_digest": write.token_digest,
+                "admitted": write.admitted,
+                "expires_at": write.expires_at_unix_seconds,
+            }
+            statement = upsert(VISITS).values(guest=write.guest, **row)
+            connection.execute(statement.on_conflict_do_update(index_elements=["guest"], set_=row))
+        case c.EndSignIn():
+            connection.execute(delete(SIGN_INS).where(SIGN_INS.c.token_digest == write.token_digest))
+        case c.RevokeInvitation():
+            connection.execute(delete(INVITATIONS).where(INVITATIONS.c.invitation_id == write.invitation_id))
+        case c.EndVisit():
+            connection.execute(delete(VISITS).where(VISITS.c.guest == write.guest))
+        case _:
+            assert_never(write)

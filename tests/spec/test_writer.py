@@ -1,0 +1,199 @@
+"""The writer's thread on a real SQLite store, with a disk that is slow or broken when the test says so."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from queue import SimpleQueue
+from typing import Any
+
+import pytest
+from sqlalchemy import event, func, select
+from sqlalchemy.exc import OperationalError
+
+from auth.personal import Personal
+from auth.principal import PartyId
+from broker.audit.checkpoint import SigningKey
+from broker.audit.heads_file import HeadsFile
+from broker.audit.ledger import Ledger
+from broker.audit.record import Draft
+from broker.audit.schema import records
+from broker.core.commands import SaveMessage, SaveSignIn
+from broker.shell.journal import Mark
+from broker.shell.store import Entry, Store, sqlite_url
+from broker.shell.writer import Settled, Writer
+
+WAIT_SECONDS = 10.0
+
+
+class Disk:
+    """Decides what each commit of the store does."""
+
+    def __init__(self, store: Store) -> None:
+        self.broken = False
+        self.gate = threading.Event()
+        self.gate.set()
+        self.entered = threading.Semaphore(0)
+        event.listen(store._engine, "commit", self._commit)
+
+    def _commit(self, _: Any) -> None:
+        self.entered.release()
+        assert self.gate.wait(WAIT_SECONDS)
+        if self.broken:
+            raise OperationalError("COMMIT", {}, OSError(28, "No space left on device"))
+
+
+class Bench:
+    def __init__(self, folder: Path) -> None:
+        key = SigningKey.load_or_create("test", folder / "key.pem")
+        self.store = Store(sqlite_url(folder / "store.sqlite"), Ledger("test", key, lambda n: bytes(n)))
+        self.outcomes: SimpleQueue[Settled] = SimpleQueue()
+        self.writer = Writer(self.store, HeadsFile(folder / "heads"), self.outcomes.put)
+        self.disk = Disk(self.store)
+        self.writer.start()
+
+    def outcome(self) -> Settled:
+        return self.outcomes.get(timeout=WAIT_SECONDS)
+
+    def count(self) -> int:
+        with self.store._reader.connect() as connection:
+            return int(connection.execute(select(func.count()).select_from(records)).scalar_one())
+
+    def bodies(self) -> list[str]:
+        with self.store._reader.connect() as connection:
+            return [
+                bytes(body).decode()
+                for body in connection.execute(select(records.c.body).order_by(records.c.seq)).scalars()
+            ]
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Iterator[Bench]:
+    bench = Bench(tmp_path)
+    yield bench
+    bench.disk.gate.set()
+    bench.disk.broken = False
+    assert bench.writer.stop(WAIT_SECONDS)
+    bench.store.close()
+
+
+def note(number: int = 1, **extra: Any) -> Entry:
+    return Entry(
+        1_800_000_000_000 + number, (Draft("auth.ended", None, {"reason": f"test {number}"}),), (), **extra
+    )
+
+
+def test_an_entry_is_in_the_database_when_its_receipt_comes(bench: Bench) -> None:
+    bench.writer.put(7, note())
+    ((ticket, receipt),) = bench.outcome().receipts
+    assert ticket == 7
+    assert receipt is not None
+    assert receipt.first_seq == 1
+    assert bench.count() == 1
+
+
+def test_entries_that_gather_during_a_commit_share_the_next(bench: Bench) -> None:
+    bench.disk.gate.clear()
+    bench.writer.put(0, note())
+    assert bench.disk.entered.acquire(timeout=WAIT_SECONDS)
+    for ticket in range(1, 100):
+        bench.writer.put(ticket, note(ticket))
+    bench.disk.gate.set()
+    assert [ticket for ticket, _ in bench.outcome().receipts] == [0]
+    assert [ticket for ticket, _ in bench.outcome().receipts] == list(range(1, 100))
+    assert bench.count() == 100
+
+
+def test_a_failed_commit_writes_nothing_and_the_next_one_continues_the_numbering(bench: Bench) -> None:
+    bench.disk.broken = True
+    bench.writer.put(1, note())
+    settled = bench.outcome()
+    assert settled.receipts == ((1, None),)
+    assert not settled.healthy
+    assert bench.count() == 0
+    bench.disk.broken = False
+    bench.writer.put(2, note())
+    settled = bench.outcome()
+    assert settled.healthy
+    assert settled.receipts[0][1] is not None
+    assert settled.receipts[0][1].first_seq == 1
+
+
+def test_what_is_owed_is_tried_until_the_record_has_it(bench: Bench) -> None:
+    bench.disk.broken = True
+    bench.writer.owe(note(mark=Mark(1, 1)))
+    assert not bench.outcome().healthy
+    bench.disk.broken = False
+    while not (settled := bench.outcome()).healthy:
+        pass
+    assert settled.entered == Mark(1, 1)
+    assert bench.count() == 1
+    assert bench.store.journal_mark() == Mark(1, 1)
+
+
+def test_entries_are_recorded_in_the_order_they_were_put(bench: Bench) -> None:
+    bench.disk.gate.clear()
+    bench.writer.put(0, note(0))
+    assert bench.disk.entered.acquire(timeout=WAIT_SECONDS)
+    bench.writer.put(1, note(1))
+    bench.writer.owe(note(2, mark=Mark(1, 1)))
+    bench.writer.put(3, note(3))
+    bench.disk.gate.set()
+    bench.outcome()
+    settled = bench.outcome()
+    assert settled.entered == Mark(1, 1)
+    assert len(settled.receipts) == 2
+    assert [f"test {n}" in body for n, body in enumerate(bench.bodies())] == [True] * 4
+
+
+def test_what_is_owed_keeps_its_order_through_an_outage(bench: Bench) -> None:
+    bench.disk.broken = True
+    bench.disk.gate.clear()
+    bench.writer.put(0, note(0))
+    assert bench.disk.entered.acquire(timeout=WAIT_SECONDS)
+    bench.writer.owe(note(1, mark=Mark(1, 1)))
+    bench.writer.put(9, note(9))
+    bench.writer.owe(note(2, mark=Mark(1, 2)))
+    bench.disk.gate.set()
+    assert not bench.outcome().healthy
+    assert bench.outcome().receipts == ((9, None),)
+    bench.disk.broken = False
+    while not (settled := bench.outcome()).healthy:
+        pass
+    assert settled.entered == Mark(1, 2)
+    assert ["test 1" in bench.bodies()[0], "test 2" in bench.bodies()[1]] == [True, True]
+
+
+def test_one_impossible_entry_fails_alone(bench: Bench) -> None:
+    bench.disk.gate.clear()
+    bench.writer.put(0, note())
+    assert bench.disk.entered.acquire(timeout=WAIT_SECONDS)
+    twice = SaveSignIn("digest", PartyId("u-1"), 1)
+    bench.writer.put(1, Entry(1, note().records, (twice, twice)))
+    bench.writer.put(2, note(2))
+    bench.disk.gate.set()
+    outcomes = [bench.outcome(), bench.outcome(), bench.outcome()]
+    results = {ticket: receipt is not None for settled in outcomes for ticket, receipt in settled.receipts}
+    assert results == {0: True, 1: False, 2: True}
+    assert all(settled.healthy for settled in outcomes)
+    assert bench.count() == 2
+
+
+def test_a_message_sent_twice_is_stored_once(bench: Bench) -> None:
+    message = SaveMessage("m-1", PartyId("u-1"), PartyId("u-2"), Personal("hello"), 5)
+    for ticket in (1, 2):
+        bench.writer.put(ticket, Entry(1, note(ticket).records, (message,)))
+    received = 0
+    while received < 2:
+        received += len(bench.outcome().receipts)
+    waiting = bench.store.waiting_messages(PartyId("u-2"))
+    assert [m.text.reveal() for m in waiting] == ["hello"]
+
+
+def test_stopping_writes_what_waits(tmp_path: Path) -> None:
+    bench = Bench(tmp_path)
+    for ticket in range(50):
+        bench.writer.put(ticket, note(ticket))
+    assert bench.writer.stop(WAIT_SECONDS)
+    assert bench.count() == 50
