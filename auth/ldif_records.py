@@ -19,6 +19,7 @@ MAX_LINE_BYTES = 64 * 1024
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 _ATTRIBUTE = re.compile(rb"(?:[A-Za-z][A-Za-z0-9-]*|[0-9]+(?:\.[0-9]+)+)(?:;[A-Za-z0-9-]+)*")
 _MAX_ATTRIBUTE_BYTES = 256
+_CONTROL_CHARACTERS = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 
 
 class LdifError(Exception):
@@ -62,7 +63,7 @@ class LdifRecord:
 
 def has_control_characters(text: str) -> bool:
     """C0, C1, DEL and the two Unicode line breaks: what would start a new line or drive a terminal."""
-    return any(char < " " or "\x7f" <= char <= "\x9f" or char in "\u2028\u2029" for char in text)
+    return _CONTROL_CHARACTERS.search(text) is not None
 
 
 def parse_ldif(data: bytes) -> list[LdifRecord]:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from auth.ldif_records import MAX_FILE_BYTES, MAX_LINE_BYTES, LdifError, parse_ldif
+from auth.ldif_records import MAX_FILE_BYTES, MAX_LINE_BYTES, LdifError, has_control_characters, parse_ldif
 
 
 def _read(text: str) -> list[tuple[int, str, list[tuple[int, str, bytes]]]]:
@@ -127,3 +127,12 @@ def test_a_file_beyond_the_bound_is_refused_as_a_whole() -> None:
 
 def test_records_print_without_their_values() -> None:
     assert "secret" not in repr(parse_ldif(b"dn: cn=a\nuserPassword: secret\n"))
+
+
+@pytest.mark.parametrize(
+    ("text", "holds"),
+    [("a b\u00a0\u200d\U0001f600", False)]
+    + [(f"a{char}b", True) for char in "\x00\t\n\x1b\x1f\x7f\x85\x9f\u2028\u2029"],
+)
+def test_what_would_start_a_line_or_drive_a_terminal_is_a_control_character(text: str, holds: bool) -> None:
+    assert has_control_characters(text) is holds
