@@ -128,33 +128,33 @@ class SigningKey:
         return SigningKey(name, Ed25519PrivateKey.from_private_bytes(seed))
 
     @staticmethod
+    def load(name: str, path: Path) -> SigningKey:
+        """The key in this PEM file (PKCS#8). Raises CheckpointError for a file that is not such a key or that
+        others than its owner may read, OSError for one that cannot be read."""
+        if path.stat().st_mode & 0o077:
+            raise CheckpointError(f"{path} may be read by others than its owner; expected mode 0600")
+        try:
+            key = load_pem_private_key(path.read_bytes(), password=None)
+        except (ValueError, TypeError) as error:
+            raise CheckpointError(f"{path} holds no private key in PEM") from error
+        if not isinstance(key, Ed25519PrivateKey):
+            raise CheckpointError(f"{path} holds a key that is not Ed25519")
+        return SigningKey(name, key)
+
+    @staticmethod
     def load_or_create(name: str, path: Path) -> SigningKey:
-        """The key in this PEM file (PKCS#8), which is created with mode 0600 where there is none. Raises
-        CheckpointError for a file that is not such a key or that others may read, OSError for one that
-        cannot be read or created."""
+        """`load`, from a file that is created with mode 0600 where there is none."""
         _check_name(name)
         try:
             descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         except FileExistsError:
-            return _load(name, path)
+            return SigningKey.load(name, path)
         key = Ed25519PrivateKey.generate()
         with os.fdopen(descriptor, "wb") as file:
             file.write(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
             file.flush()
             os.fsync(file.fileno())
         return SigningKey(name, key)
-
-
-def _load(name: str, path: Path) -> SigningKey:
-    if path.stat().st_mode & 0o077:
-        raise CheckpointError(f"{path} may be read by others than its owner; expected mode 0600")
-    try:
-        key = load_pem_private_key(path.read_bytes(), password=None)
-    except (ValueError, TypeError) as error:
-        raise CheckpointError(f"{path} holds no private key in PEM") from error
-    if not isinstance(key, Ed25519PrivateKey):
-        raise CheckpointError(f"{path} holds a key that is not Ed25519")
-    return SigningKey(name, key)
 
 
 def _split(note: str, key: VerifierKey) -> tuple[str, bytes]:

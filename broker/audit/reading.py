@@ -17,16 +17,15 @@ class NoSuchRecordError(Exception):
 
 
 def read_only_engine(database: str) -> Engine:
-    """An engine for a path of an SQLite file or a database URL. Everything read on one of its connections,
-    until its transaction ends, is of one moment. Raises NoSuchRecordError; databases that cannot be reached
-    raise SQLAlchemy's errors at the first connection."""
+    """An engine for the path or the URL of an SQLite file. Everything read on one of its connections, until
+    its transaction ends, is of one moment. Raises NoSuchRecordError; a file that is no database makes the
+    first statement raise SQLAlchemy's errors."""
     try:
         url = make_url(database if "://" in database else f"sqlite:///{database}")
     except ArgumentError:
         raise NoSuchRecordError("not a database URL") from None
     if url.get_backend_name() != "sqlite":
-        options = {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
-        return create_engine(url.set(drivername="postgresql+psycopg"), execution_options=options)
+        raise NoSuchRecordError("only SQLite databases hold a record")
     path = Path(url.database or "")
     if not path.is_file():
         raise NoSuchRecordError(f"no database at {path}")
