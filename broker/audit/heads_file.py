@@ -21,7 +21,6 @@ class HeadsFile:
         self._descriptor = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o644)
         self._waiting: str | None = None
         self._next_at_monotonic_seconds = float("-inf")
-        self._end_torn_line()
 
     def offer(self, note: str, monotonic_seconds: float) -> None:
         """Take a newer head; it is written now if the last one was a second ago, else it waits."""
@@ -48,6 +47,7 @@ class HeadsFile:
 
     def _write(self, note: str) -> None:
         # One write call on a descriptor in append mode: a line is torn only by a full disk or a power cut.
+        self._end_torn_line()
         line = json.dumps(note, ensure_ascii=False).encode() + b"\n"
         if os.write(self._descriptor, line) != len(line):
             raise OSError("the disk of the heads file is full")

@@ -48,6 +48,17 @@ def test_a_file_is_continued_and_a_torn_line_spoils_only_itself(tmp_path: Path) 
     assert list(read_heads(path)) == ["one\n", "two\n", "— three\n"]
 
 
+def test_a_line_torn_by_a_full_disk_spoils_only_itself(tmp_path: Path) -> None:
+    path = tmp_path / "heads"
+    file = HeadsFile(path)
+    file.offer("a\n", 0.0)
+    with path.open("ab") as torn:
+        torn.write(b'"half of b')
+    file.offer("c\n", 1.0)
+    file.close()
+    assert list(read_heads(path)) == ["a\n", "c\n"]
+
+
 def test_lines_that_are_no_note_are_left_out(tmp_path: Path) -> None:
     path = tmp_path / "heads"
     path.write_bytes(b'\n\xff\n12\n{"a": 1}\n' + b"[" * 100_000 + b'\n"kept"\n')
