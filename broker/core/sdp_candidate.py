@@ -48,8 +48,7 @@ class Candidate:
 
 
 def read_candidate(text: str) -> Candidate | None:
-    """Read `candidate:...`; None when it is not one, or names its host instead of an address, as mDNS does.
-    """
+    """Read `candidate:...`; None when it is not one, or names a host instead of an address (mDNS)."""
     match = _CANDIDATE.fullmatch(text) if len(text) <= MAX_CANDIDATE_CHARACTERS else None
     if match is None:
         return None
