@@ -1,0 +1,102 @@
+/**
+ * <tg-invitations>: invite a guest, copy the link, see and revoke what is open.
+ *
+ * @import {InvitationInfo} from "../protocol/frames.js"
+ * @import {FreshInvitation, Session} from "../protocol/state.js"
+ */
+
+import { ClientElement } from "./client-element.js";
+import { copyButton } from "./copy-button.js";
+import { button, make, setText, showList } from "./markup.js";
+import { problemText } from "./problem-text.js";
+
+class Invitations extends ClientElement {
+  #guest = make("input", { id: "invitation-guest", required: true, maxlength: 80, autocomplete: "off" });
+  #expiry = make("select", { id: "invitation-expiry" },
+    make("option", { value: "" }, "the usual time"),
+    make("option", { value: "3600" }, "1 hour"),
+    make("option", { value: "28800" }, "8 hours"),
+    make("option", { value: "86400" }, "1 day"),
+    make("option", { value: "604800" }, "7 days"));
+  #redemptions = make("input", { id: "invitation-redemptions", type: "number", min: 1, max: 100, value: 1, required: true });
+  #submit = make("button", { type: "submit", class: "primary" }, "Create invitation");
+  #problem = make("p", {});
+  #fresh = make("div", { class: "fresh" });
+  #open = make("h3", {}, "Open invitations");
+  #list = make("ul", { class: "plain" });
+  /** @type {FreshInvitation | null} */
+  #shown = null;
+
+  build() {
+    const field = (/** @type {HTMLElement} */ input, /** @type {string} */ label) =>
+      make("div", { class: "field" }, make("label", { for: input.id }, label), input);
+    this.append(
+      make("details", {},
+        make("summary", {}, make("h2", {}, "Invite a guest")),
+        make("form", { onsubmit: (event) => this.#ask(event) },
+          field(this.#guest, "Guest's name"),
+          make("div", { class: "pair" }, field(this.#expiry, "Valid for"), field(this.#redemptions, "Times usable")),
+          this.#problem,
+          this.#submit)),
+      this.#fresh,
+      this.#open,
+      this.#list,
+    );
+  }
+
+  /** @param {Session} state */
+  show(state) {
+    this.#submit.disabled = state.link !== "online" || state.invitation_ref !== null;
+    setText(this.#submit, state.invitation_ref === null ? "Create invitation" : "Creating…");
+    const problem = state.invitation_problem;
+    if (problem === null) this.#problem.replaceChildren();
+    else if (!this.#problem.hasChildNodes()) this.#problem.append(problemText(problem));
+    if (state.fresh_invitation !== this.#shown) this.#showFresh(state.fresh_invitation);
+    this.#open.hidden = state.invitations.length === 0;
+    showList(this.#list, state.invitations, (i) => i.invitation_id, (invitation) => this.#row(invitation));
+  }
+
+  /** @param {FreshInvitation | null} fresh */
+  #showFresh(fresh) {
+    this.#shown = fresh;
+    this.#fresh.replaceChildren();
+    if (fresh === null) return;
+    this.#guest.value = "";
+    const id = "invitation-link";
+    this.#fresh.append(
+      make("label", { for: id }, `Link for ${fresh.invitation.guest_name}`),
+      make("input", { id, readonly: true, value: fresh.link, onfocus: (event) => event.target.select() }),
+      make("p", { class: "soft" }, "Give it to your guest yourself. It is shown only this once."),
+      make("div", { class: "actions" },
+        copyButton("Copy link", () => fresh.link),
+        button("Done", () => this.client.dispatch({ event: "invitation.put_away" }), { class: "small" })),
+    );
+  }
+
+  /** @param {InvitationInfo} invitation */
+  #row({ invitation_id, guest_name, expires_at, redemptions_left }) {
+    const until = new Date(expires_at * 1000).toLocaleString([], { dateStyle: "medium", timeStyle: "short" });
+    const uses = redemptions_left === 1 ? "usable once" : `usable ${redemptions_left} times`;
+    const revoke = () => this.client.dispatch({ event: "invitation.withdraw", invitation_id });
+    return make("li", {},
+      make("span", { class: "who" }, make("span", { class: "name" }, guest_name),
+        make("span", { class: "soft" }, `until ${until}, ${uses}`)),
+      button("Revoke", revoke, { class: "small", "aria-label": `Revoke the invitation for ${guest_name}` }),
+    );
+  }
+
+  /** @param {SubmitEvent} event */
+  #ask(event) {
+    event.preventDefault();
+    this.#problem.replaceChildren();
+    this.client.dispatch({
+      event: "invitation.ask",
+      ref: crypto.randomUUID(),
+      guest_name: this.#guest.value.trim(),
+      expires_in_seconds: this.#expiry.value === "" ? null : Number(this.#expiry.value),
+      redemptions: Number(this.#redemptions.value),
+    });
+  }
+}
+
+customElements.define("tg-invitations", Invitations);

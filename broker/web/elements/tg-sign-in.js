@@ -1,0 +1,64 @@
+/** <tg-sign-in>: the organisation's notice and the sign-in form. Fires `signed-in`. */
+
+import { post } from "../protocol/http.js";
+import { make } from "./markup.js";
+import { problemText } from "./problem-text.js";
+
+class SignIn extends HTMLElement {
+  #farewell = make("p", { class: "farewell", role: "status" });
+  #notice = make("p", { class: "notice" });
+  #problem = make("p", { role: "alert" });
+  #login = make("input", { id: "sign-in-login", name: "login", autocomplete: "username", required: true,
+    autocapitalize: "none", spellcheck: "false", maxlength: 256 });
+  #password = make("input", { id: "sign-in-password", name: "password", type: "password", required: true,
+    autocomplete: "current-password", maxlength: 1024 });
+  #submit = make("button", { type: "submit", class: "primary" }, "Sign in");
+
+  connectedCallback() {
+    this.replaceChildren(
+      make("form", { class: "card", onsubmit: (event) => void this.#signIn(event) },
+        make("h1", {}, "Turngate"),
+        make("p", { class: "soft" }, "Chat and calls with people inside and outside your organisation."),
+        this.#farewell,
+        make("div", { class: "field" }, make("label", { for: "sign-in-login" }, "Name"), this.#login),
+        make("div", { class: "field" }, make("label", { for: "sign-in-password" }, "Password"), this.#password),
+        this.#problem,
+        this.#submit,
+        this.#notice,
+      ),
+    );
+  }
+
+  /**
+   * @param {string} notice
+   * @param {string | null} farewell why the person is asked to sign in again
+   */
+  open(notice, farewell) {
+    this.#notice.textContent = notice;
+    this.#notice.hidden = notice === "";
+    this.#farewell.textContent = farewell ?? "";
+    this.#farewell.hidden = farewell === null;
+    this.hidden = false;
+    this.#login.focus();
+  }
+
+  /** @param {SubmitEvent} event */
+  async #signIn(event) {
+    event.preventDefault();
+    this.#submit.disabled = true;
+    this.#problem.replaceChildren();
+    const answer = await post("/api/sign-in", { login: this.#login.value, password: this.#password.value });
+    this.#submit.disabled = false;
+    this.#password.value = "";
+    if (!answer.ok) {
+      this.#problem.replaceChildren(problemText(answer));
+      this.#password.focus();
+      return;
+    }
+    this.hidden = true;
+    this.dispatchEvent(new CustomEvent("signed-in"));
+  }
+}
+
+customElements.define("tg-sign-in", SignIn);
+export { SignIn };

@@ -1,0 +1,26 @@
+/** <tg-waiting>: the guest's side of the lobby. */
+
+import { ClientElement } from "./client-element.js";
+import { make, setText } from "./markup.js";
+
+class Waiting extends ClientElement {
+  #title = make("h1", { tabindex: -1 });
+  #words = make("p", { role: "status" });
+  #notice = make("p", { class: "notice" });
+
+  build() {
+    this.append(make("div", { class: "card" }, this.#title, this.#words, this.#notice));
+  }
+
+  /** @param {import("../protocol/state.js").Session} state */
+  show({ visit, link, you }) {
+    setText(this.#title, visit === null ? "Connecting…" : "Please wait");
+    const who = you === null ? "You are" : `${you.name}, you are`;
+    const waiting = `${who} in the lobby. The person who invited you has been told, and lets you in when they are ready.`;
+    setText(this.#words, link === "waiting" ? "The connection was lost. Trying again…" : visit === null ? "" : waiting);
+    setText(this.#notice, visit?.notice ?? "");
+    this.#notice.hidden = !visit?.notice;
+  }
+}
+
+customElements.define("tg-waiting", Waiting);

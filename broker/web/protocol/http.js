@@ -1,0 +1,52 @@
+/**
+ * The few HTTP requests of the edge: who am I, sign in, redeem, leave.
+ *
+ * @typedef {{ok: true, body: Record<string, unknown>}
+ *   | {ok: false, sentence: string, code: string, decision_id: string | null}} Answer
+ */
+
+const REQUEST_TIMEOUT_MS = 20_000;
+
+/**
+ * @param {string} path
+ * @returns {Promise<Answer>}
+ */
+export function get(path) {
+  return request(path, { method: "GET" });
+}
+
+/**
+ * @param {string} path
+ * @param {Record<string, unknown>} body
+ * @returns {Promise<Answer>}
+ */
+export function post(path, body) {
+  const headers = { "Content-Type": "application/json" };
+  return request(path, { method: "POST", headers, body: JSON.stringify(body) });
+}
+
+/**
+ * @param {string} path
+ * @param {RequestInit} init
+ * @returns {Promise<Answer>}
+ */
+async function request(path, init) {
+  let response;
+  let body;
+  try {
+    const signal = AbortSignal.timeout(REQUEST_TIMEOUT_MS);
+    response = await fetch(path, { ...init, signal, credentials: "same-origin", cache: "no-store" });
+    const text = await response.text();
+    body = text === "" ? {} : JSON.parse(text);
+  } catch {
+    return { ok: false, sentence: "The edge did not answer. Check your network and try again.", code: "NO_ANSWER",
+      decision_id: null };
+  }
+  if (response.ok) return { ok: true, body };
+  return {
+    ok: false,
+    sentence: typeof body.message === "string" ? body.message : "The edge could not do that.",
+    code: typeof body.code === "string" ? body.code : `HTTP_${response.status}`,
+    decision_id: typeof body.decision_id === "string" ? body.decision_id : null,
+  };
+}

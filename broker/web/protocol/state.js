@@ -1,0 +1,185 @@
+/**
+ * The vocabulary of the client's session: what it remembers, what can happen to it, and what it asks for.
+ * Everything is plain data; `session.js` turns (state, event) into [state, commands].
+ *
+ * @import {ClientFrame, Contact, EdgeFrame, IceServer, InvitationInfo, Status, WaitingGuest} from "./frames.js"
+ */
+
+/**
+ * Something went wrong and the person is told so.
+ * @typedef {object} Problem
+ * @property {string} key tells problems on the list apart
+ * @property {string} sentence
+ * @property {string} code stable, for support
+ * @property {string | null} decision_id quoted to the administrator to find out why
+ */
+
+/**
+ * @typedef {object} Message
+ * @property {string} key the sender's ref for one's own, the message id for others'
+ * @property {"in" | "out"} direction
+ * @property {string} text
+ * @property {number} at_ms Unix milliseconds; the edge's clock once it has answered
+ * @property {"received" | "sending" | "accepted" | "failed"} delivery
+ * @property {Problem | null} problem why it failed
+ */
+
+/**
+ * @typedef {object} Conversation
+ * @property {Contact} contact
+ * @property {boolean} reachable false once the contact can no longer be seen
+ * @property {Message[]} messages
+ * @property {number} unread
+ */
+
+/**
+ * One call of this client, from the wish to the notice that it is over. `attempt` tells it from earlier ones when
+ * devices or media answer late.
+ * @typedef {object} Call
+ * @property {"preparing" | "inviting" | "ringing" | "incoming" | "answering" | "connecting" | "active" | "ended"} phase
+ * @property {number} attempt
+ * @property {"caller" | "callee"} role
+ * @property {Contact} peer
+ * @property {("audio" | "video")[]} media
+ * @property {string | null} ref
+ * @property {string | null} call_id
+ * @property {boolean} muted
+ * @property {boolean} camera_off
+ * @property {boolean} interrupted media stopped flowing and may come back
+ * @property {string[]} remarks about devices or the network, for the person in the call
+ * @property {number | null} connected_at_ms
+ * @property {string | null} ending why it is over, as a sentence
+ * @property {Problem | null} problem the error that ended it
+ */
+
+/**
+ * @typedef {object} FreshInvitation
+ * @property {InvitationInfo} invitation
+ * @property {string} link shown once, kept nowhere else
+ */
+
+/**
+ * A guest's stay: who receives them, and where they are.
+ * @typedef {object} Visit
+ * @property {"lobby" | "inside" | "refused"} place
+ * @property {string} notice
+ * @property {Contact | null} host
+ */
+
+/**
+ * @typedef {object} Session
+ * @property {"connecting" | "online" | "waiting" | "ended"} link `ended` is not tried again
+ * @property {number} lost_links consecutive connections that failed, for the back-off
+ * @property {string | null} farewell the sentence to show when the link has ended
+ * @property {boolean} signed_out the edge no longer knows this person
+ * @property {Contact | null} you
+ * @property {Status} status the status this person chose
+ * @property {Record<string, Conversation>} conversations by party
+ * @property {string | null} selected the party whose conversation is open
+ * @property {InvitationInfo[]} invitations
+ * @property {string | null} invitation_ref the invitation being created
+ * @property {FreshInvitation | null} fresh_invitation
+ * @property {Problem | null} invitation_problem
+ * @property {WaitingGuest[]} lobby
+ * @property {Visit | null} visit only for guests
+ * @property {Call | null} call
+ * @property {number} attempts calls wished for so far
+ * @property {string[]} given_up refs of calls this person gave up before the edge had named them
+ * @property {Problem[]} problems newest last
+ * @property {number} problem_count
+ */
+
+/**
+ * @typedef {{event: "link.opened"}
+ *  | {event: "link.lost", code: number}
+ *  | {event: "link.signed_out"}
+ *  | {event: "link.retry"}
+ *  | {event: "frame", frame: EdgeFrame}
+ *  | {event: "problem.raise", sentence: string, code: string}
+ *  | {event: "problem.dismiss", key: string}
+ *  | {event: "presence.choose", status: Status}
+ *  | {event: "chat.select", party: string | null}
+ *  | {event: "chat.write", ref: string, to: string, text: string, now_ms: number}
+ *  | {event: "invitation.ask", ref: string, guest_name: string, expires_in_seconds: number | null,
+ *     redemptions: number | null}
+ *  | {event: "invitation.withdraw", invitation_id: string}
+ *  | {event: "invitation.put_away"}
+ *  | {event: "guest.admit", guest: string}
+ *  | {event: "guest.refuse", guest: string}
+ *  | {event: "call.start", ref: string, party: string, video: boolean}
+ *  | {event: "call.answer", video: boolean}
+ *  | {event: "call.leave"}
+ *  | {event: "call.dismiss"}
+ *  | {event: "call.mute", muted: boolean}
+ *  | {event: "call.camera", off: boolean}
+ *  | {event: "devices.ready", attempt: number, remarks: string[]}
+ *  | {event: "media.described", attempt: number, kind: "offer" | "answer", sdp: string}
+ *  | {event: "media.gathered", attempt: number, candidate: string, mid: string}
+ *  | {event: "media.connected", attempt: number, now_ms: number}
+ *  | {event: "media.interrupted", attempt: number}
+ *  | {event: "media.failed", attempt: number, sentence: string}
+ * } Event
+ */
+
+/**
+ * @typedef {{command: "connect", lost_links: number}
+ *  | {command: "send", frame: ClientFrame}
+ *  | {command: "announce", text: string, urgent: boolean}
+ *  | {command: "devices.acquire", attempt: number, video: boolean}
+ *  | {command: "media.open", attempt: number, role: "caller" | "callee", media: ("audio" | "video")[],
+ *     ice_server: IceServer}
+ *  | {command: "media.describe", kind: "offer" | "answer", sdp: string}
+ *  | {command: "media.candidate", candidate: string, mid: string}
+ *  | {command: "media.enable", kind: "audio" | "video", enabled: boolean}
+ *  | {command: "media.close"}
+ * } Command
+ */
+
+/** @typedef {[Session, Command[]]} Step */
+
+/**
+ * The session before anything has happened.
+ * @returns {Session}
+ */
+export function newSession() {
+  return {
+    link: "connecting",
+    lost_links: 0,
+    farewell: null,
+    signed_out: false,
+    you: null,
+    status: "available",
+    conversations: {},
+    selected: null,
+    invitations: [],
+    invitation_ref: null,
+    fresh_invitation: null,
+    invitation_problem: null,
+    lobby: [],
+    visit: null,
+    call: null,
+    attempts: 0,
+    given_up: [],
+    problems: [],
+    problem_count: 0,
+  };
+}
+
+/**
+ * A command that sends one frame.
+ * @param {ClientFrame} frame
+ * @returns {Command}
+ */
+export function send(frame) {
+  return { command: "send", frame };
+}
+
+/**
+ * A command that tells people who cannot see the page's changes.
+ * @param {string} text
+ * @param {boolean} [urgent] interrupts what is being read out
+ * @returns {Command}
+ */
+export function announce(text, urgent = false) {
+  return { command: "announce", text, urgent };
+}

@@ -1,0 +1,44 @@
+/**
+ * Plain words for what the protocol says in codes.
+ *
+ * @import {Contact, EndReason, ShownStatus} from "./frames.js"
+ */
+
+/** @type {Record<EndReason, string>} */
+export const END_REASONS = {
+  hung_up: "The call has ended.",
+  declined: "The call was declined.",
+  cancelled: "The caller gave up.",
+  answered_elsewhere: "The call was answered on another of your devices.",
+  no_answer: "There was no answer.",
+  party_left: "The other party has disconnected.",
+  time_limit: "The call reached the longest time allowed.",
+  policy: "The call was ended by your organisation's rules.",
+  record_unavailable: "The call was ended because it could no longer be put on record.",
+  edge_stopping: "The call ended because the edge is stopping.",
+};
+
+/** @type {Record<ShownStatus, string>} */
+export const STATUSES = { available: "Available", away: "Away", busy: "Busy", offline: "Offline" };
+
+export const CONNECTION_LOST = "The connection to the edge was lost.";
+
+/**
+ * The contact's name, and in words whether they are from outside.
+ * @param {Contact} contact
+ */
+export function nameWithSide(contact) {
+  return contact.kind === "guest" ? `${contact.name} (outside)` : contact.name;
+}
+
+/**
+ * Elapsed time as minutes and seconds, with hours when there are any.
+ * @param {number} elapsed_ms
+ */
+export function duration(elapsed_ms) {
+  const seconds = Math.max(0, Math.floor(elapsed_ms / 1000));
+  const parts = [Math.floor(seconds / 60) % 60, seconds % 60];
+  const hours = Math.floor(seconds / 3600);
+  if (hours > 0) parts.unshift(hours);
+  return parts.map((part, index) => (index === 0 ? String(part) : String(part).padStart(2, "0"))).join(":");
+}
