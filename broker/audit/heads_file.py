@@ -14,9 +14,9 @@ EMIT_INTERVAL_SECONDS = 1.0
 
 
 class HeadsFile:
-    """Appends the newest head, at most once a second and at close. Heads in between are left out: a later head
-    vouches for everything before it. Each method may raise OSError; a head that could not be written waits
-    for the next call."""
+    """Appends the newest head, at most once a second and at close. Heads in between are left out: a later
+    head vouches for everything before it. Each method may raise OSError; a head that could not be written
+    waits for the next call."""
 
     def __init__(self, path: Path) -> None:
         self._descriptor = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o644)

@@ -71,20 +71,19 @@ class Ledger:
             raise DamagedLedgerError("the frontier is not that of the last signed head")
         self._frontier = restored
 
-    def append(self, connection: Connection, drafts: Sequence[Draft], wall_ms: int) -> Appended:
-        """Insert the drafts, as of this time, and the new signed head. Nothing in memory changes before
-        `adopt`, so a rollback needs no undoing."""
+    def append(self, connection: Connection, drafts: Sequence[tuple[int, Draft]]) -> Appended:
+        """Insert the drafts, each as of its time (milliseconds since 1970), and the new signed head. Nothing
+        in memory changes before `adopt`, so a rollback needs no undoing."""
         if not drafts:
             raise ValueError("a head is signed for records, never for none")
         first_seq = self._frontier.size + 1
-        time_text = timestamp(wall_ms)
-        salts = self._salts(sum(len(draft.personal) for draft in drafts))
+        salts = self._salts(sum(len(draft.personal) for _, draft in drafts))
         record_rows: list[dict[str, object]] = []
         personal_rows: list[dict[str, object]] = []
         leaves: list[bytes] = []
-        for seq, draft in enumerate(drafts, first_seq):
+        for seq, (wall_ms, draft) in enumerate(drafts, first_seq):
             own_salts = [next(salts) for _ in draft.personal]
-            sealed = seal(draft, seq, time_text, self._canonical_node, own_salts)
+            sealed = seal(draft, seq, timestamp(wall_ms), self._canonical_node, own_salts)
             leaf = leaf_hash(sealed.body)
             leaves.append(leaf)
             columns = {"seq": seq, "ts_ms": wall_ms, "type": draft.type, "session_id": draft.session_id}
