@@ -47,7 +47,7 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
                 )
                 for seq in range(ledger.size + 1, size + 1)
             ]
-            ledger.adopt(ledger.append(connection, drafts, 1_700_000_000_000 + size))
+            ledger.adopt(ledger.append(connection, [(1_700_000_000_000 + size, d) for d in drafts]))
     engine.dispose()
     with closing(sqlite3.connect(path)) as connection_, connection_:
         for table, columns in (

@@ -67,7 +67,7 @@ def command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Command:
     )
     for number, draft in enumerate((Draft("node.started"), opened, closed, Draft("node.stopped"))):
         with engine.begin() as connection:
-            appended = ledger.append(connection, [draft], 1_767_225_600_000 + 1000 * number)
+            appended = ledger.append(connection, [(1_767_225_600_000 + 1000 * number, draft)])
         ledger.adopt(appended)
         heads.offer(appended.head_note, float(number))
     heads.close()

@@ -85,7 +85,7 @@ class Log:
 
     def at(self, wall_ms: int, *drafts: Draft) -> None:
         with self.engine.begin() as connection:
-            self.ledger.adopt(self.ledger.append(connection, drafts, wall_ms))
+            self.ledger.adopt(self.ledger.append(connection, [(wall_ms, draft) for draft in drafts]))
 
     def found(self, filters: Filters | None = None) -> list[str | None]:
         with self.engine.connect() as connection:

@@ -52,7 +52,7 @@ def drafts(count: int) -> list[Draft]:
 
 def append(engine: Engine, ledger: Ledger, count: int, wall_ms: int = 1_000) -> Appended:
     with engine.begin() as connection:
-        appended = ledger.append(connection, drafts(count), wall_ms)
+        appended = ledger.append(connection, [(wall_ms, draft) for draft in drafts(count)])
     ledger.adopt(appended)
     return appended
 
@@ -108,7 +108,7 @@ def test_after_a_rollback_the_next_batch_takes_the_same_numbers(engine: Engine) 
     ledger = new_ledger()
     append(engine, ledger, 2)
     with engine.connect() as connection:
-        ledger.append(connection, drafts(5), 2_000)
+        ledger.append(connection, [(2_000, draft) for draft in drafts(5)])
         connection.rollback()
     assert ledger.size == 2
     assert append(engine, ledger, 1).first_seq == 3
@@ -124,7 +124,7 @@ def test_a_batch_cannot_be_adopted_twice(engine: Engine) -> None:
 
 def test_no_head_is_signed_for_nothing(engine: Engine) -> None:
     with engine.connect() as connection, pytest.raises(ValueError, match="never for none"):
-        new_ledger().append(connection, [], 0)
+        new_ledger().append(connection, [])
 
 
 def test_a_loaded_ledger_continues_the_same_tree(engine: Engine) -> None:

@@ -43,7 +43,7 @@ class Log:
                     )
                     for n in range(count)
                 ]
-                appended = ledger.append(connection, drafts, 1_700_000_000_000 + batch)
+                appended = ledger.append(connection, [(1_700_000_000_000 + batch, draft) for draft in drafts])
                 ledger.adopt(appended)
                 self.notes.append(appended.head_note)
         engine.dispose()
@@ -327,7 +327,7 @@ def test_records_of_an_edge_that_continues_after_a_restart_verify(log: Log) -> N
     ledger = Ledger("edge-1", KEY, bytes)
     with engine.begin() as connection:
         ledger.load(connection)
-        ledger.append(connection, [Draft("node.started")], 1)
+        ledger.append(connection, [(1, Draft("node.started"))])
     engine.dispose()
     assert log.verify(log.notes).proven == 31
     assert (
