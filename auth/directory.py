@@ -1,13 +1,14 @@
-"""Directory: the contract every source of internal users fulfils (LDIF file now, LDAP servers behind the same one).
+"""Directory: the contract every source of internal users fulfils (LDIF file now, LDAP servers behind the same
+one).
 
-A directory answers questions about people; it never decides and never raises for what a user typed. Trouble with the
-directory itself is `DirectoryUnavailable`, the only exception of this room's directories.
+A directory answers questions about people; it never decides and never raises for what a user typed. Trouble
+with the directory itself is `DirectoryUnavailable`, the only exception of this room's directories.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Protocol
 
@@ -21,7 +22,7 @@ class EntryState(StrEnum):
     DISABLED = "disabled"
     LOCKED = "locked"
     EXPIRED = "expired"
-    PASSWORD_CHANGE_REQUIRED = "password_change_required"
+    PASSWORD_CHANGE_REQUIRED = "password_change_required"  # noqa: S105 (a state, not a secret)
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,8 +33,9 @@ class DirectoryEntry:
     """Never reused and independent of name, mail and DN (entryUUID, objectGUID)."""
     login: Personal
     name: Personal
-    attributes: tuple[tuple[str, str], ...]
-    """Sorted (name, value) pairs; a multi-valued attribute appears once per value. Never contains a password."""
+    attributes: tuple[tuple[str, str], ...] = field(repr=False)
+    """Sorted (name, value) pairs; a multi-valued attribute appears once per value. Never contains a password.
+    """
     groups: frozenset[str]
     """Names of the groups the person is in, nested groups resolved."""
     state: EntryState
@@ -42,7 +44,8 @@ class DirectoryEntry:
 
 
 class CredentialOutcome(StrEnum):
-    """What became of a password check. Users are shown one text for everything but ACCEPTED; records keep the code."""
+    """What became of a password check. Users are shown one text for everything but ACCEPTED; records keep the
+    code."""
 
     ACCEPTED = "accepted"
     WRONG = "wrong"
@@ -57,15 +60,17 @@ class CredentialCheck:
     """The person whenever the directory knows one, also for WRONG and NOT_ACTIVE (records name them)."""
 
 
-class DirectoryUnavailable(Exception):
-    """The directory gave no answer in time. Nobody new signs in; the message is for operators and holds no secret."""
+class DirectoryUnavailable(Exception):  # noqa: N818 (the outcome is the name callers speak of)
+    """The directory gave no answer in time. Nobody new signs in; the message is for operators and holds no
+    secret."""
 
 
 class Directory(Protocol):
     """Frozen contract: stable id, attributes, groups, state, version."""
 
     async def check(self, login: str, password: str) -> CredentialCheck:
-        """Check a password. Takes about the same time whether or not the login exists; an empty password is WRONG."""
+        """Check a password. Takes about the same time whether or not the login exists; an empty password is
+        WRONG."""
 
     async def get(self, stable_id: str) -> DirectoryEntry | None:
         """The person as they are now, whatever their state; None when the directory no longer has them."""

@@ -7,12 +7,14 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Personal:
-    """A piece of personal data. `str()` and `repr()` are redacted; the text itself is read through `.reveal()`."""
+    """A piece of personal data. `str()` and `repr()` are redacted; the text itself is read through
+    `.reveal()`."""
 
     _text: str
 
     def reveal(self) -> str:
-        """The text itself. Each call site is a place where personal data leaves its wrapping: keep them few."""
+        """The text itself. Each call site is a place where personal data leaves its wrapping: keep them few.
+        """
         return self._text
 
     def __str__(self) -> str:

@@ -1,8 +1,9 @@
-"""Principal: who is at the other end of a connection, as established by sign-in and never by a frame's content."""
+"""Principal: who is at the other end of a connection, as established by sign-in and never by a frame's
+content."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NewType
 
 from auth.personal import Personal
@@ -20,15 +21,17 @@ class Insider:
     name: Personal
     groups: frozenset[str]
     """Group names as the directory spells them, nested groups resolved."""
-    attributes: tuple[tuple[str, str], ...] = ()
-    """Directory attributes that policy may look at, sorted by name; a multi-valued one appears once per value."""
+    attributes: tuple[tuple[str, str], ...] = field(default=(), repr=False)
+    """Directory attributes that policy may look at, sorted by name; a multi-valued one appears once per
+    value."""
     version: str = ""
     """The directory's version of this entry; a changed version makes live grants due for re-evaluation."""
 
 
 @dataclass(frozen=True, slots=True)
 class Guest:
-    """An outsider who redeemed an invitation. What is known about them is what the inviter and they themselves said."""
+    """An outsider who redeemed an invitation. What is known about them is what the inviter and they
+    themselves said."""
 
     party: PartyId
     name: Personal

@@ -20,7 +20,7 @@ from broker.client.errors import EdgeError
 from broker.shell.gateway.edge import Edge
 from broker.shell.logs import configure_logs
 from broker.shell.parts import load_parts
-from broker.shell.serve import database_url, heads_file, running_edge, signing_key_file
+from broker.shell.serve import running_edge
 
 AUDIT_TIMEOUT_SECONDS = 20.0
 
@@ -31,7 +31,8 @@ def register(app: typer.Typer) -> None:
 
 def demo(
     address: Annotated[
-        str, typer.Option(help="Address to listen on; some browsers find no relay on 127.0.0.1.", metavar="IP")
+        str,
+        typer.Option(help="Address to listen on; some browsers find no relay on 127.0.0.1.", metavar="IP"),
     ] = "127.0.0.1",
     once: Annotated[bool, typer.Option("--once", help="Exit after the script.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Write one JSON object to stdout.")] = False,
@@ -79,12 +80,12 @@ async def _play(house: DemoHouse, edge: Edge, say: Any) -> dict[str, Any]:
     except* (ScriptFailedError, EdgeError, TimeoutError) as failed:
         failure = "; ".join(str(error) or type(error).__name__ for error in _leaves(failed))
         say(f"The script failed: {failure}")
-    verified = await _audit(house, "verify", "--json")
-    connections = await _audit(house, "list", "--json")
+    verified = json.loads(await _audit(house, "verify", "--json"))
+    connections = [json.loads(line) for line in (await _audit(house, "list", "--json")).splitlines()]
     say(
         f"The record of {verified.get('records')} entries is {'sound' if verified.get('ok') else 'NOT sound'}"
     )
-    call = next((row for row in connections if row.get("kind") == "call"), {})
+    call: dict[str, Any] = next((row for row in connections if row.get("kind") == "call"), {})
     result = _result(outcome, edge, verified, connections, call)
     result["ok"] = failure is None and bool(verified.get("ok")) and _call_is_whole(result)
     return result
@@ -108,7 +109,7 @@ def _result(
     pairs = [report.selected_pair for report in (inside, outside) if report is not None]
     return {
         "ok": False,
-        "plane": edge.settings.relay.plane,
+        "plane": edge.media.plane,
         "chat": {"delivered": outcome.delivered},
         "call": {
             "seconds": round(min(r.seconds for r in (inside, outside)), 1) if inside and outside else 0,
@@ -140,20 +141,13 @@ def _call_is_whole(result: dict[str, Any]) -> bool:
     return relayed and call["seconds"] >= 5 and min(flows) > 0 and bool(result["denied"])
 
 
-async def _audit(house: DemoHouse, *arguments: str) -> Any:
+async def _audit(house: DemoHouse, *arguments: str) -> str:
     """What `turngate audit` answers about this demo, asked as an investigator would: from another process."""
-    database = database_url(house.settings).removeprefix("sqlite:///")
-    command = [sys.executable, "-m", "broker.cli.main", "audit", *arguments, "--database", database]
-    if arguments[0] == "verify":
-        command += [
-            "--key",
-            str(signing_key_file(house.settings)),
-            "--heads",
-            str(heads_file(house.settings)),
-        ]
+    data = f"data_directory={house.settings.data_directory}"
+    command = [sys.executable, "-m", "broker.cli.main", "audit", *arguments, "--set", data]
     process = await asyncio.create_subprocess_exec(*command, stdout=asyncio.subprocess.PIPE)
     output, _ = await asyncio.wait_for(process.communicate(), AUDIT_TIMEOUT_SECONDS)
-    return json.loads(output) if "--json" in arguments else output.decode()
+    return output.decode()
 
 
 async def _show(house: DemoHouse, result: dict[str, Any]) -> None:

@@ -39,19 +39,10 @@ class DemoHouse:
 
 def make_house(folder: Path, address: str) -> DemoHouse:
     """Write everything the demo's edge needs into `folder`, listening on `address`."""
-    people = tuple(
-        DemoPerson(login, name, secrets.token_urlsafe(9), may_invite)
-        for login, name, may_invite in (
-            ("alice", "Alice Archer", True),
-            ("bob", "Bob Baker", True),
-            ("carol", "Carol Clerk", False),
-        )
-    )
-    certificate_file, key_file = make_demo_certificate(folder, [address, "localhost"])
     ldif_file, policy_file = folder / "people.ldif", folder / "policy.toml"
-    ldif_file.write_text(_ldif(people))
-    ldif_file.chmod(0o600)
-    policy_file.write_text(_policy(datetime.now(UTC).date() + timedelta(days=DEMO_DAYS)))
+    people = write_people(ldif_file)
+    write_policy(policy_file)
+    certificate_file, key_file = make_demo_certificate(folder, [address, "localhost"])
     listeners = {
         name: {"address": address, "port": port, "origin": f"https://{address}:{port}"}
         for name, port in ((name, _free_port(address, port)) for name, port in PREFERRED_PORTS.items())
@@ -87,6 +78,26 @@ def _free_port(address: str, preferred: int, kind: socket.SocketKind = socket.SO
                 continue
             return int(probe.getsockname()[1])
     raise OSError(f"no port is free on {address}")
+
+
+def write_people(ldif_file: Path) -> tuple[DemoPerson, ...]:
+    """Three insiders with fresh passwords, two of whom may deal with outsiders."""
+    people = tuple(
+        DemoPerson(login, name, secrets.token_urlsafe(9), may_invite)
+        for login, name, may_invite in (
+            ("alice", "Alice Archer", True),
+            ("bob", "Bob Baker", True),
+            ("carol", "Carol Clerk", False),
+        )
+    )
+    ldif_file.write_text(_ldif(people))
+    ldif_file.chmod(0o600)
+    return people
+
+
+def write_policy(policy_file: Path) -> None:
+    """Colleagues may do everything, members of one group may invite guests, for a week."""
+    policy_file.write_text(_policy(datetime.now(UTC).date() + timedelta(days=DEMO_DAYS)))
 
 
 def _ldif(people: tuple[DemoPerson, ...]) -> str:

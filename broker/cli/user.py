@@ -6,7 +6,9 @@ import getpass
 import sys
 
 import typer
-from argon2 import PasswordHasher
+
+from auth.passwords import PasswordNotUsableError
+from auth.passwords import hash_password as hashed
 
 MAX_PASSWORD_CHARACTERS = 1024
 
@@ -23,14 +25,15 @@ def _user() -> None:
 
 
 def hash_password() -> None:
-    """Print the Argon2id hash of a password, read from a prompt or from the first line of standard input."""
+    """Print the userPassword value of a password from a prompt or the first line of standard input."""
     password = (
         _asked() if sys.stdin.isatty() else sys.stdin.readline(MAX_PASSWORD_CHARACTERS + 2).rstrip("\r\n")
     )
-    if not 0 < len(password) <= MAX_PASSWORD_CHARACTERS:
-        typer.echo(f"a password has 1 to {MAX_PASSWORD_CHARACTERS} characters", err=True)
-        raise typer.Exit(1)
-    typer.echo(PasswordHasher().hash(password))
+    try:
+        typer.echo(hashed(password))
+    except PasswordNotUsableError as refused:
+        typer.echo(refused, err=True)
+        raise typer.Exit(1) from None
 
 
 def _asked() -> str:

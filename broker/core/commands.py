@@ -81,6 +81,7 @@ class AllowPayloadTypes:
 
     session_id: str
     payload_types: frozenset[int]
+    audio_payload_types: frozenset[int]
 
 
 @dataclass(frozen=True, slots=True)

@@ -34,6 +34,7 @@ class EntryRefused:
     kind: str
     code: str
     prefix: Personal
+    count: int = 1
 
 
 @dataclass(frozen=True, slots=True)

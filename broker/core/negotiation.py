@@ -58,7 +58,7 @@ def answer(house: House, connection: Connection, frame: CallAnswer, now: Now) ->
     except SdpError as refused:
         return _refuse_description(connection, call, refused)
     call.offer_from = None
-    allow = Answer((AllowPayloadTypes(call.call_id, rebuilt.payload_types),))
+    allow = Answer((AllowPayloadTypes(call.call_id, rebuilt.payload_types, rebuilt.audio_payload_types),))
     return [allow, *_forward(call, connection, ForwardedAnswer(call_id=call.call_id, sdp=rebuilt.text))]
 
 

@@ -69,7 +69,7 @@ def grace_over(house: House, deadline: Deadline, now: Now) -> list[Command]:
 
 def count_refusal(house: House, event: EntryRefused, now: Now) -> list[Command]:
     """Count a stranger's refusal; the first one since the last flush starts the minute."""
-    if house.refusals.count(event.kind, event.code, event.prefix):
+    if house.refusals.count(event.kind, event.code, event.prefix, event.count):
         house.deadlines.add(now, FLUSH_SECONDS, "refusals.flush", "")
     return []
 

@@ -21,13 +21,13 @@ class Refusals:
     max_rows: int
     _rows: dict[tuple[str, str, Personal], int] = field(default_factory=dict)
 
-    def count(self, kind: str, code: str, prefix: Personal) -> bool:
-        """Count one refusal; True when it is the first since the last flush."""
+    def count(self, kind: str, code: str, prefix: Personal, count: int = 1) -> bool:
+        """Count refusals; True when it is the first since the last flush."""
         first = not self._rows
         key = (kind, code, prefix)
         if key not in self._rows and len(self._rows) >= self.max_rows:
             key = (kind, code, OVERFLOW)
-        self._rows[key] = self._rows.get(key, 0) + 1
+        self._rows[key] = self._rows.get(key, 0) + count
         return first
 
     def flush(self) -> tuple[Draft, ...]:

@@ -49,7 +49,9 @@ class MediaLink(Protocol):
 
     def admit(self, session_id: str, parties: tuple[PartyId, PartyId], until_unix_seconds: int) -> None: ...
 
-    def allow_payload_types(self, session_id: str, payload_types: frozenset[int]) -> None: ...
+    def allow_payload_types(
+        self, session_id: str, payload_types: frozenset[int], audio_payload_types: frozenset[int]
+    ) -> None: ...
 
     def withdraw(self, session_id: str) -> MediaCount | None:
         """Remove every row of the session; when this returns nothing can be forwarded by them. None if there
@@ -87,7 +89,9 @@ class Effects:
             case ReplyRefused():
                 self._reply(effect.request_id, effect)
             case AllowPayloadTypes():
-                self.media.allow_payload_types(effect.session_id, effect.payload_types)
+                self.media.allow_payload_types(
+                    effect.session_id, effect.payload_types, effect.audio_payload_types
+                )
             case ReadUndelivered():
                 self.read_undelivered(effect)
             case _:

@@ -4,22 +4,34 @@ passes here."""
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
-from relay.service import (
-    Admission,
-    AllocationGone,
-    AllocationMade,
-    Relay,
-    SessionCounters,
-)
+import structlog
 
 from auth.personal import Personal
 from auth.principal import PartyId
-from broker.core.events import Event, MediaAllocated, MediaCount, MediaCounted, MediaReleased
+from broker.core.events import (
+    EntryRefused,
+    Event,
+    MediaAllocated,
+    MediaCount,
+    MediaCounted,
+    MediaReleased,
+)
 from broker.core.frames import IceServer
 from config.settings import Settings
+from relay.meter import SessionCounters
+from relay.planes.choice import choose_plane
+from relay.relay_events import EventsLost, RelayEvent
+from relay.service import Relay
+from relay.turn.events import Admission, AllocationGone, AllocationMade
+from relay.vocabulary import Address
+
+log = structlog.get_logger(__name__)
+
+MADE_SECRET_BYTES = 32
 
 
 @dataclass(slots=True)
@@ -27,6 +39,8 @@ class RelayMedia:
     """The relay as the broker uses it."""
 
     relay: Relay
+    plane: str
+    """Which plane forwards: `asyncio` or `native`."""
     settings: Settings
     _sessions: dict[str, tuple[PartyId, PartyId]] = field(default_factory=dict)
 
@@ -34,8 +48,10 @@ class RelayMedia:
         self._sessions[session_id] = parties
         self.relay.admit(Admission(session_id, parties, until_unix_seconds))
 
-    def allow_payload_types(self, session_id: str, payload_types: frozenset[int]) -> None:
-        self.relay.allow_payload_types(session_id, payload_types)
+    def allow_payload_types(
+        self, session_id: str, payload_types: frozenset[int], audio_payload_types: frozenset[int]
+    ) -> None:
+        self.relay.allow_payload_types(session_id, payload_types, audio_payload_types)
 
     def withdraw(self, session_id: str) -> MediaCount | None:
         counters = self.relay.remove_session(session_id)
@@ -46,9 +62,9 @@ class RelayMedia:
         """The party's own credential, at the relay address of their side of the edge."""
         side = self.settings.outside if party.startswith("g-") else self.settings.inside
         credential = self.relay.issue_credential(session_id, party, expires_at)
-        host = f"[{side.relay_host}]" if ":" in side.relay_host else side.relay_host
+        host = Address(side.relay_host, self.relay.listeners[0].port)
         return IceServer(
-            urls=[f"turn:{host}:{self.relay.port}?transport=udp"],
+            urls=[f"turn:{host}?transport=udp"],
             username=credential.username,
             credential=credential.password,
         )
@@ -61,33 +77,55 @@ class RelayMedia:
         """Runs for ever: what happens in the relay, as events."""
         while True:
             for event in await self.relay.events():
-                if isinstance(event, AllocationMade):
-                    submit(
-                        MediaAllocated(
-                            event.session_id,
-                            PartyId(event.party),
-                            Personal(str(event.client_address)),
-                            tuple(event.relayed_address),
-                        )
-                    )
-                elif isinstance(event, AllocationGone):
-                    party, address = PartyId(event.party), tuple(event.relayed_address)
-                    submit(MediaReleased(event.session_id, party, address, event.reason))
+                submit_event = _core_event(event)
+                if submit_event is not None:
+                    submit(submit_event)
 
     async def count(self, submit: Callable[[Event], None], interval_seconds: float) -> None:
         """Runs for ever: the counters of every live session, for the record."""
         while True:
             await asyncio.sleep(interval_seconds)
             for session_id, parties in list(self._sessions.items()):
-                submit(
-                    MediaCounted(session_id, media_count(parties, self.relay.session_counters(session_id)))
-                )
+                counters = self.relay.session_counters(session_id)
+                if counters is not None:
+                    submit(MediaCounted(session_id, media_count(parties, counters)))
 
 
-def media_count(parties: tuple[PartyId, PartyId], counters: SessionCounters | None) -> MediaCount:
+@asynccontextmanager
+async def running_media(settings: Settings, made_secret: bytes) -> AsyncIterator[RelayMedia]:
+    """The relay from start to stop. `made_secret` signs credentials where the settings name no secret: nobody
+    but this process verifies them."""
+    named = (settings.relay.secret, settings.relay.previous_secret)
+    secrets = [secret.get_secret_value().encode() for secret in named if secret is not None]
+    chosen = choose_plane(settings.relay.plane, settings.relay.socket_buffer_bytes)
+    signing = secrets or [made_secret]
+    async with Relay(settings.relay, signing, admission_required=True, plane=chosen.plane) as relay:
+        yield RelayMedia(relay, chosen.name, settings)
+
+
+def media_count(parties: tuple[PartyId, PartyId], counters: SessionCounters) -> MediaCount:
     """The relay's counters in the order of the session's parties."""
-    if counters is None:
-        return MediaCount(parties, (0, 0), (0, 0))
-    first, second = (counters.sent_by(party) for party in parties)
-    dropped = tuple(sorted((reason.value, count) for reason, count in counters.drops.items()))
-    return MediaCount(parties, (first.packets, second.packets), (first.bytes, second.bytes), dropped)
+    there, back = counters.direction(*parties), counters.direction(parties[1], parties[0])
+    dropped: dict[str, int] = {}
+    for direction in (there, back):
+        for reason, count in direction.drops.items():
+            dropped[reason.value] = dropped.get(reason.value, 0) + count
+    return MediaCount(
+        parties, (there.packets, back.packets), (there.bytes, back.bytes), tuple(sorted(dropped.items()))
+    )
+
+
+def _core_event(event: RelayEvent) -> Event | None:
+    match event:
+        case AllocationMade():
+            address = Personal(str(event.client_address))
+            relayed = (event.relayed_address.ip, event.relayed_address.port)
+            return MediaAllocated(event.session_id, PartyId(event.party), address, relayed)
+        case AllocationGone():
+            relayed = (event.relayed_address.ip, event.relayed_address.port)
+            return MediaReleased(event.session_id, PartyId(event.party), relayed, event.reason.value)
+        case EventsLost():
+            log.error("relay.events_lost", count=event.count)
+            return None
+        case _:
+            return EntryRefused("relay.refused", str(event.code), Personal(event.network), event.count)

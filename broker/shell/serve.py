@@ -10,7 +10,6 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
-from pathlib import Path
 
 import structlog
 from aiohttp import web
@@ -22,6 +21,7 @@ from auth.throttle import SignInThrottle
 from broker.audit.checkpoint import SigningKey
 from broker.audit.heads_file import HeadsFile
 from broker.audit.ledger import Ledger
+from broker.audit.places import NODE, database_url, heads_file, signing_key_file
 from broker.core.clock import Now
 from broker.core.commands import ReadUndelivered
 from broker.core.events import Stopping, UndeliveredRead
@@ -38,17 +38,15 @@ from broker.shell.gateway.inside import inside_app
 from broker.shell.gateway.outside import outside_app
 from broker.shell.gateway.pages import Pages
 from broker.shell.journal import Journal
-from broker.shell.media import RelayMedia
+from broker.shell.media import MADE_SECRET_BYTES, RelayMedia, running_media
 from broker.shell.metrics import Metrics
-from broker.shell.store import Entry, Store, sqlite_url
+from broker.shell.store import Entry, Store
 from broker.shell.writer import Writer
 from config.policy import LoadedPolicy
 from config.settings import Settings
 
 log = structlog.get_logger(__name__)
 
-NODE = "turngate"
-"""Names the record's origin and signing key, and this edge in every record."""
 STOP_SECONDS = 10.0
 WRITER_STOP_SECONDS = 10.0
 
@@ -87,19 +85,6 @@ def house_rules(settings: Settings) -> HouseRules:
     )
 
 
-def database_url(settings: Settings) -> str:
-    """Where the record and the product's state are."""
-    return settings.audit.database_url or sqlite_url(settings.data_directory / "turngate.sqlite")
-
-
-def signing_key_file(settings: Settings) -> Path:
-    return settings.audit.signing_key_file or settings.data_directory / "record-key.pem"
-
-
-def heads_file(settings: Settings) -> Path:
-    return settings.audit.heads_file or settings.data_directory / "record-heads.txt"
-
-
 @asynccontextmanager
 async def running_edge(settings: Settings, parts: Parts) -> AsyncIterator[Edge]:
     """A whole edge on the running loop, from the first record to the last."""
@@ -115,7 +100,9 @@ async def running_edge(settings: Settings, parts: Parts) -> AsyncIterator[Edge]:
         stack.callback(heads.close)
         facts = Facts(parts.directory, store, read_clock)
         stack.callback(facts.close)
-        media = await stack.enter_async_context(RelayMedia.running(settings))
+        media = await stack.enter_async_context(
+            running_media(settings, secrets.token_bytes(MADE_SECRET_BYTES))
+        )
         tasks = await stack.enter_async_context(asyncio.TaskGroup())
         driver, effects = _driver(settings, parts, media, facts, tasks, journal)
         writer = Writer(store, heads, driver.settled)
@@ -126,6 +113,7 @@ async def running_edge(settings: Settings, parts: Parts) -> AsyncIterator[Edge]:
             settings,
             driver,
             effects,
+            media,
             facts,
             parts.directory,
             _throttle(settings),
@@ -133,7 +121,7 @@ async def running_edge(settings: Settings, parts: Parts) -> AsyncIterator[Edge]:
             metrics,
             read_clock,
         )
-        _watch(edge, media)
+        _watch(edge)
         background = [
             tasks.create_task(metrics.measure_loop_lag()),
             tasks.create_task(media.report(driver.submit)),
@@ -143,9 +131,11 @@ async def running_edge(settings: Settings, parts: Parts) -> AsyncIterator[Edge]:
         try:
             async with _listeners(edge, parts.tls):
                 log.info("edge.ready", inside=settings.inside.origin, outside=settings.outside.origin)
-                yield edge
-                driver.submit(Stopping())
-                await driver.drained(STOP_SECONDS)
+                try:
+                    yield edge
+                finally:
+                    driver.submit(Stopping())
+                    await driver.drained(STOP_SECONDS)
         finally:
             for task in background:
                 task.cancel()
@@ -215,7 +205,7 @@ def _throttle(settings: Settings) -> SignInThrottle:
     )
 
 
-def _watch(edge: Edge, media: RelayMedia) -> None:
+def _watch(edge: Edge) -> None:
     edge.metrics.watch("turngate_connections", "Open connections.", lambda: len(edge.effects.outboxes))
     edge.metrics.watch(
         "turngate_pending_commits", "Commands that wait for their record.", lambda: edge.driver.pending
@@ -223,7 +213,7 @@ def _watch(edge: Edge, media: RelayMedia) -> None:
     edge.metrics.watch(
         "turngate_record_available", "1 while the record can be written.", lambda: edge.driver.healthy
     )
-    edge.metrics.watch("turngate_relay_allocations", "Live allocations of the relay.", media.allocations)
+    edge.metrics.watch("turngate_relay_allocations", "Live allocations of the relay.", edge.media.allocations)
 
 
 @asynccontextmanager

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, assert_never
 
 from sqlalchemy import Connection, Engine, create_engine, delete, event, insert, select, update
@@ -70,10 +69,6 @@ def _connect_args(url: str) -> dict[str, Any]:
     return {"check_same_thread": False} if url.startswith("sqlite") else {}
 
 
-def sqlite_url(path: Path) -> str:
-    return f"sqlite:///{path}"
-
-
 class Store:
     """The database. `commit` belongs to the writer's thread, the read methods to the reader's."""
 
@@ -98,8 +93,8 @@ class Store:
         Raises what SQLAlchemy raises, and ValueError for a record that cannot be; nothing is written then.
         """
         with self._engine.begin() as connection:
-            drafts = [draft for entry in entries for draft in entry.records]
-            appended = self._ledger.append(connection, drafts, entries[-1].wall_ms)
+            drafts = [(entry.wall_ms, draft) for entry in entries for draft in entry.records]
+            appended = self._ledger.append(connection, drafts)
             for entry in entries:
                 for write in entry.writes:
                     _write(connection, write)

@@ -125,7 +125,9 @@ class Rows:
     def admit(self, session_id: str, parties: tuple[PartyId, PartyId], until_unix_seconds: int) -> None:
         self.live[session_id] = parties
 
-    def allow_payload_types(self, session_id: str, payload_types: frozenset[int]) -> None: ...
+    def allow_payload_types(
+        self, session_id: str, payload_types: frozenset[int], audio_payload_types: frozenset[int]
+    ) -> None: ...
 
     def withdraw(self, session_id: str) -> MediaCount | None:
         self.withdrawn.append(session_id)

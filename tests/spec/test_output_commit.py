@@ -39,7 +39,8 @@ def call_between(stage: Stage) -> str:
 
 async def test_a_message_reaches_nobody_before_its_record_is_durable(stage: Stage) -> None:
     alice, bob = stage.connect("alice"), stage.connect("bob")
-    alice.frames.clear(), bob.frames.clear()
+    alice.frames.clear()
+    bob.frames.clear()
     chat(stage, "hello")
     assert alice.frames == []
     assert bob.frames == []
@@ -62,7 +63,8 @@ async def test_what_was_commanded_first_leaves_first(stage: Stage) -> None:
 
 async def test_an_answer_does_not_overtake_what_was_commanded_before_it(stage: Stage) -> None:
     alice, bob = stage.connect("alice"), stage.connect("bob")
-    alice.frames.clear(), bob.frames.clear()
+    alice.frames.clear()
+    bob.frames.clear()
     chat(stage, "first")
     stage.send("alice", PresenceSet(status="busy"))
     assert bob.frames == []
@@ -72,7 +74,8 @@ async def test_an_answer_does_not_overtake_what_was_commanded_before_it(stage: S
 
 async def test_a_failed_commit_lets_no_effect_out_and_says_so(stage: Stage) -> None:
     alice, bob = stage.connect("alice"), stage.connect("bob")
-    alice.frames.clear(), bob.frames.clear()
+    alice.frames.clear()
+    bob.frames.clear()
     chat(stage, "lost")
     stage.commit(works=False)
     assert errors(alice) == ["AUDIT_UNAVAILABLE"]
@@ -94,7 +97,8 @@ async def test_a_failed_batch_drops_its_own_call_and_no_other(stage: Stage) -> N
 
 
 async def test_relay_rows_are_admitted_only_after_the_commit(stage: Stage) -> None:
-    stage.connect("alice"), stage.connect("bob")
+    stage.connect("alice")
+    stage.connect("bob")
     stage.send("alice", CallInvite(ref="c", to="u-bob", media=["audio"]), "bob")
     assert stage.rows.live == {}
     stage.commit()
@@ -114,7 +118,8 @@ async def test_ending_a_call_waits_for_nothing(stage: Stage) -> None:
 
 async def test_an_opening_overtaken_by_its_end_never_happens(stage: Stage) -> None:
     alice, bob = stage.connect("alice"), stage.connect("bob")
-    alice.frames.clear(), bob.frames.clear()
+    alice.frames.clear()
+    bob.frames.clear()
     stage.send("alice", CallInvite(ref="c", to="u-bob", media=["audio"]), "bob")
     call_id = next(iter(stage.house.calls))
     stage.send("alice", CallHangUp(call_id=call_id))
@@ -126,7 +131,8 @@ async def test_an_opening_overtaken_by_its_end_never_happens(stage: Stage) -> No
 
 
 async def test_a_closed_call_is_recorded_with_its_last_counters(stage: Stage) -> None:
-    stage.connect("alice"), stage.connect("bob")
+    stage.connect("alice")
+    stage.connect("bob")
     call_id = call_between(stage)
     stage.send("bob", CallHangUp(call_id=call_id))
     closed = stage.writer.owed[-1].records[0]
@@ -136,7 +142,8 @@ async def test_a_closed_call_is_recorded_with_its_last_counters(stage: Stage) ->
 
 
 async def test_what_ended_during_an_outage_stays_in_the_journal_until_it_is_recorded(stage: Stage) -> None:
-    stage.connect("alice"), stage.connect("bob")
+    stage.connect("alice")
+    stage.connect("bob")
     call_id = call_between(stage)
     chat(stage, "fails")
     stage.commit(works=False)
@@ -163,7 +170,8 @@ async def test_admitted_calls_outlive_a_short_outage_and_end_after_the_grace(sta
 
 
 async def test_an_outage_that_ended_in_time_ends_no_call(stage: Stage) -> None:
-    stage.connect("alice"), stage.connect("bob")
+    stage.connect("alice")
+    stage.connect("bob")
     call_between(stage)
     chat(stage, "fails")
     stage.commit(works=False)
@@ -176,7 +184,8 @@ async def test_an_outage_that_ended_in_time_ends_no_call(stage: Stage) -> None:
 
 async def test_a_full_backlog_is_reported_before_anything_more_is_taken(tmp_path: Path) -> None:
     stage = Stage(tmp_path, max_pending=3)
-    stage.connect("alice"), stage.connect("bob")
+    stage.connect("alice")
+    stage.connect("bob")
     for number in range(3):
         assert not stage.driver.backlog_full
         chat(stage, "x", ref=f"r{number}")

@@ -21,7 +21,7 @@ from broker.audit.record import Draft
 from broker.audit.schema import records
 from broker.core.commands import SaveMessage, SaveSignIn
 from broker.shell.journal import Mark
-from broker.shell.store import Entry, Store, sqlite_url
+from broker.shell.store import Entry, Store
 from broker.shell.writer import Settled, Writer
 
 WAIT_SECONDS = 10.0
@@ -47,7 +47,7 @@ class Disk:
 class Bench:
     def __init__(self, folder: Path) -> None:
         key = SigningKey.load_or_create("test", folder / "key.pem")
-        self.store = Store(sqlite_url(folder / "store.sqlite"), Ledger("test", key, lambda n: bytes(n)))
+        self.store = Store(f"sqlite:///{folder}/store.sqlite", Ledger("test", key, lambda n: bytes(n)))
         self.outcomes: SimpleQueue[Settled] = SimpleQueue()
         self.writer = Writer(self.store, HeadsFile(folder / "heads"), self.outcomes.put)
         self.disk = Disk(self.store)

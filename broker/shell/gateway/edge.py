@@ -17,6 +17,7 @@ from broker.core.events import EntryRefused, Event
 from broker.shell.driver import Driver
 from broker.shell.effects import Effects
 from broker.shell.facts import Facts
+from broker.shell.media import RelayMedia
 from broker.shell.metrics import Metrics
 from broker.shell.source import SourceLimiter
 from config.settings import Settings
@@ -36,6 +37,7 @@ class Edge:
     settings: Settings
     driver: Driver
     effects: Effects
+    media: RelayMedia
     facts: Facts
     directory: Directory
     throttle: SignInThrottle
