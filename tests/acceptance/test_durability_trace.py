@@ -15,7 +15,8 @@ from tests.acceptance.served_edge import ServedEdge
 
 MESSAGES = 5
 TRACED = "fdatasync,fsync,write,writev,sendto,sendmsg,read,recvfrom,recvmsg"
-CALL = re.compile(r"^(?P<pid>\d+)\s+(?P<at>\d+\.\d+) (?P<call>\w+)\((?P<fd>\d+)<(?P<what>[^>]*)>")
+SYNCED = re.compile(r" (fdatasync|fsync)\(.*= 0$| (fdatasync|fsync) resumed>\) += 0$")
+ON_SOCKET = re.compile(r" (?P<call>\w+)\(\d+<TCP[^ ]*")
 
 
 async def test_every_reply_follows_the_sync_of_its_batch(tmp_path: Path) -> None:
@@ -30,7 +31,7 @@ async def test_every_reply_follows_the_sync_of_its_batch(tmp_path: Path) -> None
             party = bob.you.party
         async with join(edge.inside, tokens["alice"], edge.ca_file) as alice:
             assert edge.process is not None
-            options = ("-f", "-ttt", "-y", "-e", f"trace={TRACED}", "-o", str(trace))
+            options = ("-f", "-ttt", "-yy", "-e", f"trace={TRACED}", "-o", str(trace))
             strace = await asyncio.create_subprocess_exec(
                 tracer, *options, "-p", str(edge.process.pid), stderr=asyncio.subprocess.PIPE
             )
@@ -50,15 +51,16 @@ async def test_every_reply_follows_the_sync_of_its_batch(tmp_path: Path) -> None
 
 
 def _steps(text: str) -> list[str]:
-    """The trace as requests read, syncs and replies written, in order; repetitions are folded."""
+    """The trace as requests read, syncs finished and replies begun, in order; repetitions are folded."""
     steps: list[str] = []
     for line in text.splitlines():
-        found = CALL.match(line)
-        if found is None or "= -1" in line:
+        on_socket = ON_SOCKET.search(line)
+        if SYNCED.search(line):
+            step = "sync"
+        elif on_socket is None or "= -1 EAGAIN" in line:
             continue
-        step = {"fdatasync": "sync", "fsync": "sync"}.get(found["call"])
-        if step is None and "TCP" in found["what"]:
-            step = "read" if found["call"] in ("read", "recvfrom", "recvmsg") else "write"
-        if step is not None and (not steps or steps[-1] != step):
+        else:
+            step = "read" if on_socket["call"] in ("read", "recvfrom", "recvmsg") else "write"
+        if not steps or steps[-1] != step:
             steps.append(step)
     return steps
