@@ -1,0 +1,60 @@
+"""What was really forwarded for each session, in each direction between its parties."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from relay.vocabulary import DropReason, Leg, RouteCounters
+
+
+@dataclass(frozen=True, slots=True)
+class DirectionCounters:
+    """Payload packets and bytes from one party to another; what was dropped on the way, by reason."""
+
+    packets: int = 0
+    bytes: int = 0
+    drops: Mapping[DropReason, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class SessionCounters:
+    """Monotonic while the session lives."""
+
+    directions: Mapping[tuple[str, str], DirectionCounters] = field(default_factory=dict)
+    """By (sender, receiver)."""
+
+    def direction(self, sender: str, receiver: str) -> DirectionCounters:
+        return self.directions.get((sender, receiver), DirectionCounters())
+
+
+class SessionMeter:
+    """Adds the counters of rows that are gone to those of rows that live."""
+
+    def __init__(self) -> None:
+        self._direction: dict[Leg, tuple[str, str]] = {}
+        self._gone: dict[tuple[str, str], DirectionCounters] = {}
+
+    def row_installed(self, source: Leg, sender: str, receiver: str) -> None:
+        self._direction[source] = (sender, receiver)
+
+    def row_removed(self, source: Leg, last: RouteCounters | None) -> None:
+        direction = self._direction.pop(source, None)
+        if direction is not None and last is not None:
+            self._gone[direction] = _sum(self._gone.get(direction), last)
+
+    def totals(self, live: Mapping[Leg, RouteCounters]) -> SessionCounters:
+        totals = dict(self._gone)
+        for source, counters in live.items():
+            direction = self._direction.get(source)
+            if direction is not None:
+                totals[direction] = _sum(totals.get(direction), counters)
+        return SessionCounters(totals)
+
+
+def _sum(one: DirectionCounters | None, more: RouteCounters) -> DirectionCounters:
+    one = one or DirectionCounters()
+    drops = dict(one.drops)
+    for reason, count in more.drops.items():
+        drops[reason] = drops.get(reason, 0) + count
+    return DirectionCounters(one.packets + more.packets, one.bytes + more.bytes, drops)

@@ -1,0 +1,116 @@
+"""What waits for control, and who may put how much there."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+
+from relay.planes.token_bucket import TokenBucket
+from relay.prefix_budget import PrefixBudget
+from relay.stun.address import MAGIC_COOKIE
+from relay.vocabulary import FiveTuple, PlaneCounters, Punt
+
+MAX_WAITING = 8192
+MAX_WAITING_BYTES = 16 << 20
+MAX_STRANGERS_WAITING = 2048
+BATCH = 64
+
+# Datagrams per second. An owner may send media at full rate in indications for a whole call.
+_OWNED_RATE, _OWNED_BURST = 4000, 2000
+_STRANGERS_RATE, _STRANGERS_BURST = 8000, 4000
+_PREFIX_RATE, _PREFIX_BURST = 4000, 2000
+
+
+class PuntQueue:
+    """Bounded in datagrams and bytes; what does not fit is dropped and counted, oldest stay.
+
+    Of a stranger only STUN requests are taken: nothing else of theirs could be answered.
+    """
+
+    def __init__(self) -> None:
+        self._waiting: deque[Punt] = deque()
+        self._waiting_bytes = 0
+        self._strangers_waiting = 0
+        self._per_five_tuple: dict[FiveTuple, int] = {}
+        self._owned: dict[FiveTuple, TokenBucket] = {}
+        self._strangers = TokenBucket(_STRANGERS_RATE, _STRANGERS_BURST)
+        self._prefixes = PrefixBudget(_PREFIX_RATE, _PREFIX_BURST)
+        self._arrived = asyncio.Event()
+        self._punted = 0
+        self._refused_owned = 0
+        self._refused_stranger = 0
+
+    def own(self, five_tuple: FiveTuple) -> None:
+        if five_tuple not in self._owned:
+            self._owned[five_tuple] = TokenBucket(_OWNED_RATE, _OWNED_BURST)
+
+    def disown(self, five_tuple: FiveTuple) -> None:
+        self._owned.pop(five_tuple, None)
+
+    def waits(self, five_tuple: FiveTuple) -> bool:
+        """Whether a datagram of this five-tuple is still to be seen by control."""
+        return five_tuple in self._per_five_tuple
+
+    def __bool__(self) -> bool:
+        return bool(self._waiting)
+
+    def put(self, five_tuple: FiveTuple, datagram: bytes, now: float) -> None:
+        full = len(self._waiting) >= MAX_WAITING or self._waiting_bytes + len(datagram) > MAX_WAITING_BYTES
+        bucket = self._owned.get(five_tuple)
+        if bucket is not None:
+            if full or not bucket.take(1, now):
+                self._refused_owned += 1
+                return
+        else:
+            if (
+                full
+                or self._strangers_waiting >= MAX_STRANGERS_WAITING
+                or not _is_stun_request(datagram)
+                or not self._prefixes.take(five_tuple.client.ip, now)
+                or not self._strangers.take(1, now)
+            ):
+                self._refused_stranger += 1
+                return
+            self._strangers_waiting += 1
+        self._punted += 1
+        self._waiting.append(Punt(five_tuple, datagram))
+        self._waiting_bytes += len(datagram)
+        self._per_five_tuple[five_tuple] = self._per_five_tuple.get(five_tuple, 0) + 1
+        self._arrived.set()
+
+    async def take(self) -> list[Punt]:
+        """The oldest datagrams, at most a batch; waits for one."""
+        if self._waiting:
+            # A backlog must not keep the listeners from being read.
+            await asyncio.sleep(0)
+        while not self._waiting:
+            self._arrived.clear()
+            await self._arrived.wait()
+        return [self._pop() for _ in range(min(BATCH, len(self._waiting)))]
+
+    def counters(self, send_failed: int) -> PlaneCounters:
+        return PlaneCounters(self._punted, self._refused_owned, self._refused_stranger, send_failed)
+
+    def _pop(self) -> Punt:
+        punt = self._waiting.popleft()
+        self._waiting_bytes -= len(punt.datagram)
+        left = self._per_five_tuple[punt.five_tuple] - 1
+        if left:
+            self._per_five_tuple[punt.five_tuple] = left
+        else:
+            del self._per_five_tuple[punt.five_tuple]
+        # Owning may have begun or ended since it was put; then the count only errs until the queue is empty.
+        if punt.five_tuple not in self._owned and self._strangers_waiting:
+            self._strangers_waiting -= 1
+        if not self._waiting:
+            self._strangers_waiting = 0
+        return punt
+
+
+def _is_stun_request(datagram: bytes) -> bool:
+    return (
+        len(datagram) >= 20
+        and datagram[0] < 4
+        and not (datagram[0] & 1 or datagram[1] & 0x10)
+        and datagram[4:8] == MAGIC_COOKIE
+    )

@@ -1,0 +1,37 @@
+"""A session as the relay sees it: whose allocations may reach whose, at which address, with what media."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from relay.turn.address_pool import PortPool
+from relay.vocabulary import Address
+
+if TYPE_CHECKING:
+    from relay.turn.allocation import Allocation
+
+
+@dataclass(slots=True, eq=False)
+class Session:
+    session_id: str
+    ports: PortPool
+    parties: tuple[str, str] | None
+    """Who may allocate; None where the credential alone decides."""
+    expires_at: float | None
+    """Unix seconds; None for a session that ends with its last allocation."""
+    payload_types: frozenset[int] | None
+    audio_payload_types: frozenset[int] = frozenset()
+    same_party_may_meet: bool = False
+    ip: str | None = None
+    """From the first allocation on."""
+    allocations: dict[Address, Allocation] = field(default_factory=dict)
+
+    def reachable(self, sender: Allocation, peer: Address) -> Allocation | None:
+        """The live allocation behind a peer address, if this sender may reach it."""
+        receiver = self.allocations.get(peer)
+        if receiver is None or receiver is sender or receiver.session is not sender.session:
+            return None
+        if receiver.party == sender.party and not self.same_party_may_meet:
+            return None
+        return receiver

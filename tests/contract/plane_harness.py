@@ -1,0 +1,98 @@
+"""A plane with real sockets around it, for the contract that every plane keeps."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+from relay.planes.asyncio_plane import AsyncioPlane
+from relay.vocabulary import Address, FiveTuple, Leg, Plane, Route, Transport
+
+PLANES: dict[str, Callable[[], Plane]] = {"asyncio": AsyncioPlane}
+
+PATIENCE_SECONDS = 5.0
+
+
+class Client:
+    """A UDP socket that talks to one listener."""
+
+    def __init__(self, listener: Address) -> None:
+        family = socket.AF_INET6 if listener.is_ipv6 else socket.AF_INET
+        self.socket = socket.socket(family, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
+        self.socket.bind((listener.ip, 0))
+        self.socket.connect((listener.ip, listener.port))
+        self.five_tuple = FiveTuple(Transport.UDP, Address(*self.socket.getsockname()[:2]), listener)
+
+    def send(self, datagram: bytes) -> None:
+        self.socket.send(datagram)
+
+    async def receive(self) -> bytes:
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            return await asyncio.get_running_loop().sock_recv(self.socket, 65536)
+
+    def leg(self, form: int | Address) -> Leg:
+        return Leg(self.five_tuple, form)
+
+
+@dataclass
+class Bench:
+    """Two clients of one plane, possibly at different listeners."""
+
+    plane: Plane
+    alice: Client
+    bob: Client
+
+    def route(
+        self,
+        channel: int | Address = 0x4000,
+        to: int | Address = 0x4001,
+        *,
+        session_id: str = "s1",
+        payload_types: frozenset[int] | None = None,
+        audio: frozenset[int] = frozenset(),
+        dtls_budget_bytes: int = 0,
+        limiter_ids: tuple[str, ...] = (),
+    ) -> Route:
+        """From Alice to Bob."""
+        return Route(
+            self.alice.leg(channel),
+            self.bob.leg(to),
+            session_id,
+            payload_types,
+            audio,
+            dtls_budget_bytes,
+            limiter_ids,
+        )
+
+    async def sent_before(self, marker: bytes = b"marker") -> list[bytes]:
+        """What Bob got until now: all that comes before a reply of control's own."""
+        self.plane.send(self.bob.five_tuple, marker)
+        got = []
+        while (datagram := await self.bob.receive()) != marker:
+            got.append(datagram)
+        return got
+
+    async def settled(self) -> None:
+        """The plane has dealt with everything Alice sent: a request of hers that comes after it is punted."""
+        request = b"\x00\x01\x00\x00\x21\x12\xa4\x42settled-mark"
+        self.alice.send(request)
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            while True:
+                if any(punt.datagram == request for punt in await self.plane.punts()):
+                    return
+
+
+@asynccontextmanager
+async def bench(make: Callable[[], Plane], *listeners: Address) -> AsyncIterator[Bench]:
+    plane = make()
+    bound = plane.start(list(listeners) or [Address("127.0.0.1", 0)])
+    alice, bob = Client(bound[0]), Client(bound[-1])
+    try:
+        yield Bench(plane, alice, bob)
+    finally:
+        plane.stop()
+        alice.socket.close()
+        bob.socket.close()
