@@ -33,7 +33,7 @@ from broker.core.frames import (
     EndReason,
 )
 from broker.core.house import Connection, House
-from broker.core.reach import counterpart_subject, within_reach
+from broker.core.reach import counterpart_subject, hindrance
 from broker.core.recording import draft, named
 from broker.policy.decision import Decision
 from config.policy import Action
@@ -57,18 +57,19 @@ def invite(
         if not decision.allowed:
             return deny(connection.connection_id, decision, ref=frame.ref)
         decisions.append(decision)
-    hindrance = _hindrance(house, connection, counterpart)
-    if hindrance is not None:
-        return _unanswerable(connection, counterpart, hindrance, tuple(decisions), frame.ref)
+    row = _unanswered(house, connection, counterpart)
+    if row is not None:
+        return _unanswerable(connection, counterpart, row, tuple(decisions), frame.ref)
     return _ring(house, connection, frame, counterpart, tuple(decisions), now)
 
 
-def _hindrance(house: House, connection: Connection, counterpart: Insider | Guest) -> ErrorRow | None:
+def _unanswered(house: House, connection: Connection, counterpart: Insider | Guest) -> ErrorRow | None:
     if house.call_of(connection.party) is not None:
         return YOU_ARE_BUSY
-    if not within_reach(house, connection.principal, counterpart) or not any(
-        house.of_party(counterpart.party)
-    ):
+    out_of_reach = hindrance(house, connection.principal, counterpart)
+    if out_of_reach is not None:
+        return out_of_reach
+    if not any(house.of_party(counterpart.party)):
         return PEER_UNREACHABLE
     return USER_BUSY if house.call_of(counterpart.party) is not None else None
 
@@ -105,10 +106,12 @@ def _ring(
     until = _until(house, decisions, now)
     seconds = until - now.wall_seconds
     parties = (connection.party, callee.party)
-    actions = frozenset(ACTION_OF_MEDIA[medium] for medium in frame.media)
+    media = sorted(set(frame.media))
+    actions = frozenset(ACTION_OF_MEDIA[medium] for medium in media)
     grant = house.gate.grant(call_id, parties, actions, until, decisions)
-    media = tuple(sorted(set(frame.media)))
-    call = Call(call_id, frame.ref, connection.principal, callee, media, grant, connection.connection_id)
+    call = Call(
+        call_id, frame.ref, connection.principal, callee, tuple(media), grant, connection.connection_id
+    )
     house.calls[call_id] = call
     house.deadlines.add(now, house.rules.ring_timeout_seconds, "call.ring", call_id)
     house.deadlines.add(now, seconds, "call.limit", call_id)
@@ -120,7 +123,7 @@ def _ring(
         caller=connection.party,
         callee=callee.party,
         external=isinstance(connection.principal, Guest) or isinstance(callee, Guest),
-        media=list(media),
+        media=media,
         until=until,
         connection=connection.connection_id,
     )
@@ -128,13 +131,14 @@ def _ring(
     created = CallCreated(
         ref=frame.ref,
         call_id=call_id,
-        to=house.contact(callee),
-        media=list(frame.media),
+        to=house.contact_for(connection, callee),
+        media=media,
         ice_server=house.ice_server_for(call_id, connection.party, until + CREDENTIAL_MARGIN_SECONDS),
     )
     effects.append(Show(connection.connection_id, created))
-    ring = CallRing(call_id=call_id, caller=house.contact(connection.principal), media=list(frame.media))
-    effects.extend(house.show(callee.party, ring))
+    for rung in house.of_party(callee.party):
+        caller = house.contact_for(rung, connection.principal)
+        effects.append(Show(rung.connection_id, CallRing(call_id=call_id, caller=caller, media=media)))
     failure = unrecorded(connection.connection_id, frame.ref)
     return [house.gate.opening(call_id, decisions, (record,), tuple(effects), on_failure=failure)]
 
@@ -259,10 +263,10 @@ def end(house: House, call: Call, reason: EndReason, ended_by: PartyId | None) -
     house.ending_calls[call.call_id] = EndingCall(call, reason, ended_by)
     effects: list[NarrowingEffect] = [WithdrawMedia(call.call_id)]
     to_caller = CallEnded(call_id=call.call_id, reason=reason, ref=call.ref)
-    effects.append(Tell(call.caller_connection, to_caller))
+    effects.extend(house.tell_connection(call.caller_connection, to_caller))
     to_callee = CallEnded(call_id=call.call_id, reason=reason)
     if call.callee_connection is not None:
-        effects.append(Tell(call.callee_connection, to_callee))
+        effects.extend(house.tell_connection(call.callee_connection, to_callee))
     else:
         effects.extend(house.tell(call.callee.party, to_callee))
     return Narrowing((call.call_id,), tuple(effects))
@@ -273,6 +277,8 @@ def media_withdrawn(house: House, event: MediaWithdrawn, now: Now) -> list[Comma
     ending = house.ending_calls.pop(event.session_id, None)
     if ending is None:
         return []
+    for address in [a for addresses in ending.call.own_relayed.values() for a in addresses]:
+        _forget_relayed(house, address, event.session_id)
     record = draft(
         "call.closed",
         event.session_id,
@@ -313,7 +319,7 @@ def media_allocated(house: House, event: MediaAllocated, now: Now) -> list[Comma
 
 def media_released(house: House, event: MediaReleased, now: Now) -> list[Command]:
     """A relayed address is gone."""
-    house.relayed.pop(event.relayed_address, None)
+    _forget_relayed(house, event.relayed_address, event.session_id)
     call = house.calls.get(event.session_id)
     if call is not None:
         call.own_relayed.get(event.party, set()).discard(event.relayed_address)
@@ -322,6 +328,13 @@ def media_released(house: House, event: MediaReleased, now: Now) -> list[Command
         "relay.released", event.session_id, party=event.party, relayed=relayed, reason=event.reason
     )
     return [Narrowing(records=(record,))]
+
+
+def _forget_relayed(house: House, address: tuple[str, int], session_id: str) -> None:
+    """Unless the relay has given the address to another session since."""
+    owner = house.relayed.get(address)
+    if owner is not None and owner[0] == session_id:
+        del house.relayed[address]
 
 
 def count_fields(count: MediaCount | None, parties: tuple[PartyId, PartyId]) -> dict[str, JsonValue]:

@@ -11,11 +11,11 @@ from broker.audit.record import JsonValue
 from broker.core.answers import deny, refuse, unrecorded
 from broker.core.clock import Now
 from broker.core.commands import Command, Note, SaveMessage, SettleMessage, Show
-from broker.core.errors import MESSAGE_TOO_LONG, PEER_UNREACHABLE, STILL_IN_LOBBY
+from broker.core.errors import MESSAGE_TOO_LONG, PEER_UNREACHABLE, UNKNOWN_MESSAGE
 from broker.core.events import StoredMessage, UndeliveredRead
 from broker.core.frames import ChatAccepted, ChatMessage, ChatReceived, ChatSend
 from broker.core.house import Connection, House
-from broker.core.reach import counterpart_subject, within_reach
+from broker.core.reach import counterpart_subject, hindrance
 from broker.core.recording import draft, named
 from config.policy import Action
 
@@ -32,9 +32,9 @@ def send(
     decision = house.gate.ask(Action.CHAT_SEND, connection.subject, subject, now)
     if not decision.allowed:
         return deny(connection.connection_id, decision, ref=frame.ref)
-    if not within_reach(house, connection.principal, counterpart):
-        waiting = isinstance(connection.principal, Guest)
-        return refuse(connection.connection_id, STILL_IN_LOBBY if waiting else PEER_UNREACHABLE, frame.ref)
+    out_of_reach = hindrance(house, connection.principal, counterpart)
+    if out_of_reach is not None:
+        return refuse(connection.connection_id, out_of_reach, frame.ref)
     message_id = message_id_of(connection.party, frame)
     record = draft(
         "chat.accepted",
@@ -49,17 +49,33 @@ def send(
     text = Personal(frame.text)
     store = SaveMessage(message_id, connection.party, counterpart.party, text, now.wall_ms)
     accepted = ChatAccepted(ref=frame.ref, message_id=message_id, sent_at_ms=now.wall_ms)
-    message = ChatMessage(
-        message_id=message_id,
-        sender=house.contact(connection.principal),
-        text=frame.text,
-        sent_at_ms=now.wall_ms,
-    )
-    effects = (Show(connection.connection_id, accepted), *house.show(counterpart.party, message))
+    shown = [
+        _show(house, receiver, connection.principal, message_id, text, now.wall_ms)
+        for receiver in house.of_party(counterpart.party)
+    ]
+    effects = (Show(connection.connection_id, accepted), *shown)
     failure = unrecorded(connection.connection_id, frame.ref)
     return [
         house.gate.opening(message_id, (decision,), (record,), effects, writes=(store,), on_failure=failure)
     ]
+
+
+def _show(
+    house: House,
+    receiver: Connection,
+    sender: Insider | Guest,
+    message_id: str,
+    text: Personal,
+    sent_at_ms: int,
+) -> Show:
+    receiver.remember_message(message_id)
+    frame = ChatMessage(
+        message_id=message_id,
+        sender=house.contact_for(receiver, sender),
+        text=text.reveal(),
+        sent_at_ms=sent_at_ms,
+    )
+    return Show(receiver.connection_id, frame)
 
 
 def message_id_of(sender: str, frame: ChatSend) -> str:
@@ -70,7 +86,13 @@ def message_id_of(sender: str, frame: ChatSend) -> str:
 
 
 def received(house: House, connection: Connection, frame: ChatReceived, now: Now) -> list[Command]:
-    """The recipient has it. The store ignores an id that is not a message to this person."""
+    """The recipient has it, which only a connection that was sent it can say; once is enough."""
+    awaited = connection.shown_messages.get(frame.message_id)
+    if awaited is None:
+        return refuse(connection.connection_id, UNKNOWN_MESSAGE)
+    if not awaited:
+        return []
+    connection.shown_messages[frame.message_id] = False
     record = draft(
         "chat.delivered", connection.connection_id, message_id=frame.message_id, recipient=connection.party
     )
@@ -107,14 +129,5 @@ def _deliver(house: House, connection: Connection, message: StoredMessage, now: 
         )
         return [Note((record,), writes=(withhold,))]
     record = draft("chat.released", connection.connection_id, basis=(decision,), more=facts)
-    frame = ChatMessage(
-        message_id=message.message_id,
-        sender=house.contact(message.sender),
-        text=message.text.reveal(),
-        sent_at_ms=message.sent_at_ms,
-    )
-    return [
-        house.gate.opening(
-            message.message_id, (decision,), (record,), (Show(connection.connection_id, frame),)
-        )
-    ]
+    show = _show(house, connection, message.sender, message.message_id, message.text, message.sent_at_ms)
+    return [house.gate.opening(message.message_id, (decision,), (record,), (show,))]

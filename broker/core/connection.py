@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from auth.principal import Guest, Insider
-from broker.audit.record import JsonValue
-from broker.core import calling, visit
+from broker.core import visit
 from broker.core.answers import refuse, reply, reply_denied, unrecorded
 from broker.core.clock import Deadline, Now
 from broker.core.commands import (
@@ -18,7 +17,6 @@ from broker.core.commands import (
     ReplyGranted,
     SaveSignIn,
     Show,
-    Tell,
 )
 from broker.core.errors import (
     ALREADY_HELLO,
@@ -31,10 +29,11 @@ from broker.core.errors import (
     ErrorRow,
 )
 from broker.core.events import Connected, Disconnected, FrameReceived, SignInProved, SignOutRequested
-from broker.core.frames import Hello, InsiderWelcome, PresenceChanged
+from broker.core.frames import Hello, InsiderWelcome
 from broker.core.house import Connection, House
 from broker.core.invitation import info
-from broker.core.presence import appear, tell_viewers, visible_people
+from broker.core.leaving import close, leave
+from broker.core.presence import appear, presence_opened, visible_people
 from broker.core.reach import counterpart_subject
 from broker.core.recording import draft, named
 from broker.policy.decide import Subject
@@ -81,14 +80,7 @@ def connected(house: House, event: Connected, now: Now) -> list[Command]:
         return _turn_away(event.connection_id, TOO_MANY_CONNECTIONS)
     decision = _ask_entry(house, connection, event.host, now)
     if decision is None or not decision.allowed:
-        basis = (decision,) if decision is not None else ()
-        record = draft(
-            "decision.denied",
-            event.connection_id,
-            basis=basis,
-            personal=named("party", event.principal, event.source),
-        )
-        return [Note((record,)), *_turn_away(event.connection_id, POLICY_REFUSED)]
+        return [_entry_denied(connection, decision), *_turn_away(event.connection_id, POLICY_REFUSED)]
     house.connections[event.connection_id] = connection
     house.by_party.setdefault(connection.party, []).append(event.connection_id)
     house.deadlines.add(now, house.rules.hello_timeout_seconds, "connection.hello", event.connection_id)
@@ -112,6 +104,17 @@ def _ask_entry(house: House, connection: Connection, host: Insider | None, now: 
     return house.gate.ask(Action.EDGE_JOIN, connection.subject, counterpart_subject(house, host), now)
 
 
+def _entry_denied(connection: Connection, decision: Decision | None) -> Note:
+    """None: the guest's host is nobody the directory knows any more."""
+    record = draft(
+        "decision.denied",
+        connection.connection_id,
+        basis=(decision,) if decision is not None else (),
+        personal=named("party", connection.principal, connection.source),
+    )
+    return Note((record,))
+
+
 def _turn_away(connection_id: ConnectionId, row: ErrorRow) -> list[Command]:
     return [Narrowing((), (CloseConnection(connection_id, row),))]
 
@@ -125,7 +128,7 @@ def hello(
     host = event.counterpart if isinstance(event.counterpart, Insider) else None
     basis = _ask_entry(house, connection, host, now)
     if basis is None or not basis.allowed:
-        return _close(house, connection, POLICY_REFUSED)
+        return [_entry_denied(connection, basis), *close(house, connection, POLICY_REFUSED)]
     connection.program = frame.client
     if isinstance(connection.principal, Guest):
         return visit.welcome(house, connection, host, basis, now)
@@ -135,45 +138,28 @@ def hello(
 def _welcome_insider(
     house: House, connection: Connection, people: tuple[Insider, ...], basis: Decision, now: Now
 ) -> list[Command]:
-    seen, seen_by = visible_people(house, connection, people, now)
-    connection.sees = {person.party for person in seen}
+    seen = visible_people(house, connection, people, now)
     guests = visit.guests_of(house, connection.party)
-    connection.sees.update(v.guest.party for v in guests)
-    shown, viewers, shown_by = appear(house, connection, now)
-    returned = PresenceChanged(contact=house.contact(connection.principal))
-    for guest_visit in guests:
-        for guest_side in house.of_party(guest_visit.guest.party):
-            if connection.party in guest_side.sees:
-                shown += (Show(guest_side.connection_id, returned),)
-    contacts = [house.contact(person) for person in seen] + [house.contact(v.guest) for v in guests]
+    connection.sees = {person.party for person, _ in seen} | {v.guest.party for v in guests}
+    appearance = appear(house, connection, now)
+    contacts = [house.contact(person) for person, _ in seen] + [house.contact(v.guest) for v in guests]
     frame = InsiderWelcome(
         you=house.contact(connection.principal),
         contacts=contacts,
         invitations=[info(i) for i in house.invitations.values() if i.invited_by == connection.party],
         lobby=[visit.waiting(house, v) for v in visit.lobby_of(house, connection.party)],
     )
-    record = draft(
-        "presence.opened",
-        connection.connection_id,
-        basis=(basis,),
-        program=connection.program.model_dump() if connection.program else None,
-        sees=[_summary(person.party, decision) for person, decision in zip(seen, seen_by, strict=True)],
-        shown_to=[_summary(party, decision) for party, decision in zip(viewers, shown_by, strict=True)],
-    )
+    sees = [(person.party, decision) for person, decision in seen]
     return [
         house.gate.opening(
             connection.connection_id,
-            (basis, *seen_by, *shown_by),
-            (record,),
-            (Show(connection.connection_id, frame), *shown),
+            (basis, *(decision for _, decision in sees), *(decision for _, decision in appearance.viewers)),
+            presence_opened(connection, basis, sees, appearance.viewers),
+            (Show(connection.connection_id, frame), *appearance.shown),
             on_failure=unrecorded(connection.connection_id),
-            then=(ReadUndelivered(connection.connection_id, connection.party),),
+            then=(*appearance.gone, ReadUndelivered(connection.connection_id, connection.party)),
         )
     ]
-
-
-def _summary(party: str, decision: Decision) -> dict[str, JsonValue]:
-    return {"party": party, "decision": decision.id, "rules": list(decision.determining_rules)}
 
 
 def sign_out(house: House, event: SignOutRequested, now: Now) -> list[Command]:
@@ -181,12 +167,23 @@ def sign_out(house: House, event: SignOutRequested, now: Now) -> list[Command]:
     own_visit = next((v for v in house.visits.values() if v.token_digest == event.token_digest), None)
     if own_visit is not None:
         return visit.end(house, own_visit, "left", now)
-    house.ended_tokens.add(event.token_digest)
+    house.end_token(event.token_digest, house.rules.sign_in_seconds, now)
     commands: list[Command] = []
     for connection in [c for c in house.connections.values() if c.token_digest == event.token_digest]:
-        commands.extend(_close(house, connection, SIGNED_OUT))
+        commands.extend(close(house, connection, SIGNED_OUT))
     record = draft("auth.ended", reason="signed_out")
     return [*commands, Narrowing((), (), (record,), (EndSignIn(event.token_digest),))]
+
+
+def token_expired(house: House, deadline: Deadline, now: Now) -> list[Command]:
+    """A token that was ended has expired too: the store refuses it by itself."""
+    house.ended_tokens.discard(deadline.key)
+    return []
+
+
+def not_hello(house: House, connection: Connection) -> list[Command]:
+    """Anything else before hello."""
+    return close(house, connection, NOT_HELLO)
 
 
 def hello_timed_out(house: House, deadline: Deadline, now: Now) -> list[Command]:
@@ -194,28 +191,7 @@ def hello_timed_out(house: House, deadline: Deadline, now: Now) -> list[Command]
     connection = house.connections.get(ConnectionId(deadline.key))
     if connection is None or connection.program is not None or connection.closing:
         return []
-    return _close(house, connection, NOT_HELLO)
-
-
-def _close(house: House, connection: Connection, row: ErrorRow) -> list[Command]:
-    """Close from our side: its calls end now, not when the socket notices."""
-    if connection.closing:
-        return []
-    left = _leave(house, connection)
-    return [Narrowing((connection.connection_id,), (CloseConnection(connection.connection_id, row),)), *left]
-
-
-def _leave(house: House, connection: Connection) -> list[Command]:
-    before = house.status_of(connection.party)
-    connection.closing = True
-    commands = calling.connection_left(house, connection)
-    told: tuple[Tell, ...] = visit.guest_left(house, connection)
-    after = house.status_of(connection.party)
-    if after != before:
-        told += tell_viewers(house, connection.party, after)
-    if told:
-        commands.append(Narrowing((), told))
-    return commands
+    return close(house, connection, NOT_HELLO)
 
 
 def disconnected(house: House, event: Disconnected, now: Now) -> list[Command]:
@@ -223,7 +199,7 @@ def disconnected(house: House, event: Disconnected, now: Now) -> list[Command]:
     connection = house.connections.get(event.connection_id)
     if connection is None:
         return []
-    commands = [] if connection.closing else _leave(house, connection)
+    commands = [] if connection.closing else leave(house, connection)
     del house.connections[event.connection_id]
     house.by_party[connection.party].remove(event.connection_id)
     if not house.by_party[connection.party]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from auth.personal import Personal
 from auth.principal import Guest, Insider, PartyId
 from broker.core.call import Call, EndingCall
-from broker.core.clock import Deadlines, Ids
+from broker.core.clock import Deadlines, Ids, Now
 from broker.core.commands import ConnectionId, OpeningEffect, Show, Tell
 from broker.core.frames import (
     ClientProgram,
@@ -51,6 +51,10 @@ InvitationLink = Callable[[str, int], str]
 """(invitation id, expiry in Unix seconds) -> the link that carries the signed secret in its fragment."""
 
 
+MAX_SHOWN_MESSAGES = 4096
+"""How many messages one connection may leave unacknowledged before the oldest can only be delivered again."""
+
+
 @dataclass(slots=True)
 class Connection:
     """One authenticated WebSocket."""
@@ -64,6 +68,8 @@ class Connection:
     status: Status = "available"
     sees: set[PartyId] = field(default_factory=set)
     """Parties whose status this connection's person may see, as decided when each was shown."""
+    shown_messages: dict[str, bool] = field(default_factory=dict)
+    """Ids of messages sent to this connection, oldest first; True while it has not acknowledged them."""
     closing: bool = False
 
     @property
@@ -74,6 +80,13 @@ class Connection:
     def subject(self) -> Subject:
         """What policy is asked about: the person and where they connect from."""
         return Subject(self.principal, self.source.reveal())
+
+    def remember_message(self, message_id: str) -> None:
+        """The connection is about to get this message, and may acknowledge it."""
+        self.shown_messages.pop(message_id, None)
+        self.shown_messages[message_id] = True
+        if len(self.shown_messages) > MAX_SHOWN_MESSAGES:
+            del self.shown_messages[next(iter(self.shown_messages))]
 
 
 @dataclass(slots=True)
@@ -95,6 +108,10 @@ class Visit:
     expires_at_unix_seconds: int
 
 
+FOLDED_STATUS: ShownStatus = "available"
+"""Shown in place of a status that policy hides."""
+
+
 @dataclass(slots=True)
 class House:
     """Everything the core knows."""
@@ -113,12 +130,17 @@ class House:
     relayed: dict[tuple[str, int], tuple[str, PartyId]] = field(default_factory=dict)
     """Live relayed addresses and whose they are: (session id, party)."""
     ended_tokens: set[str] = field(default_factory=set)
-    """Digests of tokens ended in this run: they stay refused even while the store still has to learn of it.
-    """
+    """Digests of tokens ended in this run: they stay refused even while the store still has to learn of it,
+    until they would have expired anyway."""
     deadlines: Deadlines = field(default_factory=Deadlines)
     outage_since: float | None = None
     """Monotonic seconds at which the record stopped being writable; None while it is."""
     by_party: dict[PartyId, list[ConnectionId]] = field(default_factory=dict)
+
+    def end_token(self, token_digest: str, expires_in_seconds: float, now: Now) -> None:
+        """Refuse a token from now on."""
+        self.ended_tokens.add(token_digest)
+        self.deadlines.add(now, expires_in_seconds, "token.expiry", token_digest)
 
     def of_party(self, party: PartyId) -> Iterator[Connection]:
         """The party's connections that have said hello and are not closing."""
@@ -139,18 +161,32 @@ class House:
         """The call this party is in, ringing included."""
         return next((call for call in self.calls.values() if party in call.grant.parties), None)
 
-    def contact(self, principal: Insider | Guest, status: ShownStatus | None = None) -> Contact:
-        """The party as others are shown them; `status` where policy hides the true one."""
+    def contact(self, principal: Insider | Guest) -> Contact:
+        """The party with their true status, for those who have been allowed to see it."""
+        return self._contact(principal, self.status_of(principal.party))
+
+    def contact_for(self, viewer: Connection, principal: Insider | Guest) -> Contact:
+        """The party as this connection may see them: with their status, or one that says nothing."""
+        sees = principal.party in viewer.sees
+        return self._contact(principal, self.status_of(principal.party) if sees else FOLDED_STATUS)
+
+    @staticmethod
+    def _contact(principal: Insider | Guest, status: ShownStatus) -> Contact:
         return Contact(
             party=principal.party,
             name=principal.name.reveal(),
             kind="guest" if isinstance(principal, Guest) else "insider",
-            status=status or self.status_of(principal.party),
+            status=status,
         )
 
     def show(self, party: PartyId, frame: OpeningFrame) -> tuple[OpeningEffect, ...]:
         """The opening frame to every connection of the party."""
         return tuple(Show(connection.connection_id, frame) for connection in self.of_party(party))
+
+    def tell_connection(self, connection_id: ConnectionId, frame: PlainFrame) -> tuple[Tell, ...]:
+        """The plain frame to one connection, if it is still there."""
+        connection = self.connections.get(connection_id)
+        return () if connection is None or connection.closing else (Tell(connection_id, frame),)
 
     def tell(self, party: PartyId, frame: PlainFrame) -> tuple[Tell, ...]:
         """The plain frame to every connection of the party."""

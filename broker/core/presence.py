@@ -2,56 +2,121 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+
 from auth.principal import Insider, PartyId
+from broker.audit.record import Draft, JsonValue
 from broker.core.clock import Now
 from broker.core.commands import Answer, Command, OpeningEffect, Show, Tell
-from broker.core.frames import PresenceChanged, PresenceSet, PresenceStatus, ShownStatus
-from broker.core.house import Connection, House
-from broker.core.reach import counterpart_subject
+from broker.core.frames import (
+    ContactGone,
+    PlainFrame,
+    PresenceChanged,
+    PresenceSet,
+    PresenceStatus,
+    ShownStatus,
+)
+from broker.core.house import FOLDED_STATUS, Connection, House
+from broker.core.reach import counterpart_subject, hindrance
+from broker.core.recording import draft
 from broker.policy.decision import Decision
 from config.policy import Action
 
 
 def visible_people(
     house: House, connection: Connection, people: tuple[Insider, ...], now: Now
-) -> tuple[list[Insider], list[Decision]]:
-    """The insiders this connection's person may see, with the decisions that say so."""
-    seen: list[Insider] = []
-    decisions: list[Decision] = []
+) -> list[tuple[Insider, Decision]]:
+    """The insiders this connection's person may see, each with the decision that says so."""
+    seen: list[tuple[Insider, Decision]] = []
     for person in people:
         if person.party == connection.party:
             continue
         subject = counterpart_subject(house, person)
         decision = house.gate.ask(Action.PRESENCE_SEE, connection.subject, subject, now)
         if decision.allowed:
-            seen.append(person)
-            decisions.append(decision)
-    return seen, decisions
+            seen.append((person, decision))
+    return seen
 
 
-def appear(
-    house: House, connection: Connection, now: Now
-) -> tuple[tuple[OpeningEffect, ...], list[PartyId], list[Decision]]:
-    """Show a newly connected insider to every connected insider who may see them: effects, viewers,
-    decisions."""
-    effects: list[OpeningEffect] = []
-    viewers: list[PartyId] = []
-    decisions: list[Decision] = []
-    if not isinstance(connection.principal, Insider):
-        return (), [], []
+PEOPLE_PER_RECORD = 64
+MAX_SUMMARY_RULES = 8
+"""With it, what is recorded of one person stays under 800 bytes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Appearance:
+    """To whom a newly connected insider appears, with the decisions that say so, and who loses sight."""
+
+    shown: tuple[OpeningEffect, ...]
+    viewers: tuple[tuple[PartyId, Decision], ...]
+    gone: tuple[Tell, ...]
+
+
+def appear(house: House, connection: Connection, now: Now) -> Appearance:
+    """Show a newly connected insider to every connected person who may see them now: insiders, and the guests
+    whom they let in."""
+    shown: list[OpeningEffect] = []
+    viewers: list[tuple[PartyId, Decision]] = []
+    gone: list[Tell] = []
     frame = PresenceChanged(contact=house.contact(connection.principal))
     for viewer in house.connections.values():
         ready = viewer.program is not None and not viewer.closing and viewer.party != connection.party
-        if not ready or not isinstance(viewer.principal, Insider):
+        if not ready or hindrance(house, viewer.principal, connection.principal) is not None:
             continue
         decision = house.gate.ask(Action.PRESENCE_SEE, viewer.subject, connection.subject, now)
-        if not decision.allowed:
-            continue
-        viewer.sees.add(connection.party)
-        effects.append(Show(viewer.connection_id, frame))
-        viewers.append(viewer.party)
-        decisions.append(decision)
-    return tuple(effects), viewers, decisions
+        if decision.allowed:
+            viewer.sees.add(connection.party)
+            shown.append(Show(viewer.connection_id, frame))
+            viewers.append((viewer.party, decision))
+        elif connection.party in viewer.sees:
+            viewer.sees.discard(connection.party)
+            gone.append(Tell(viewer.connection_id, _lost_sight(viewer, connection.party)))
+    return Appearance(tuple(shown), tuple(viewers), tuple(gone))
+
+
+def _lost_sight(viewer: Connection, party: PartyId) -> PlainFrame:
+    """A guest keeps their host, with a status that says nothing."""
+    if isinstance(viewer.principal, Insider):
+        return ContactGone(party=party)
+    return PresenceStatus(party=party, status=FOLDED_STATUS)
+
+
+def presence_opened(
+    connection: Connection,
+    basis: Decision,
+    sees: Sequence[tuple[PartyId, Decision]],
+    shown_to: Sequence[tuple[PartyId, Decision]],
+) -> tuple[Draft, ...]:
+    """The record of whom this connection sees and who sees it, in as many parts as its size asks for."""
+    people = [("sees", *one) for one in sees] + [("shown_to", *one) for one in shown_to]
+    parts = range(0, max(1, len(people)), PEOPLE_PER_RECORD)
+    return tuple(
+        draft(
+            "presence.opened",
+            connection.connection_id,
+            basis=(basis,) if first == 0 else (),
+            program=connection.program.model_dump() if connection.program else None,
+            part=part,
+            parts=len(parts),
+            sees=_summaries(people[first : first + PEOPLE_PER_RECORD], "sees"),
+            shown_to=_summaries(people[first : first + PEOPLE_PER_RECORD], "shown_to"),
+        )
+        for part, first in enumerate(parts, start=1)
+    )
+
+
+def _summaries(people: Sequence[tuple[str, PartyId, Decision]], role: str) -> JsonValue:
+    return [
+        {
+            "party": party,
+            "decision": decision.id,
+            "rules": list(decision.determining_rules[:MAX_SUMMARY_RULES]),
+            "rules_omitted": max(0, len(decision.determining_rules) - MAX_SUMMARY_RULES),
+        }
+        for its_role, party, decision in people
+        if its_role == role
+    ]
 
 
 def set_status(house: House, connection: Connection, frame: PresenceSet, now: Now) -> list[Command]:
@@ -59,7 +124,8 @@ def set_status(house: House, connection: Connection, frame: PresenceSet, now: No
     before = house.status_of(connection.party)
     connection.status = frame.status
     after = house.status_of(connection.party)
-    return [Answer(tell_viewers(house, connection.party, after))] if after != before else []
+    told = tell_viewers(house, connection.party, after) if after != before else ()
+    return [Answer(told)] if told else []
 
 
 def tell_viewers(house: House, party: PartyId, status: ShownStatus) -> tuple[Tell, ...]:

@@ -7,6 +7,7 @@ guest in.
 from __future__ import annotations
 
 from auth.principal import Guest, Insider
+from broker.core.errors import PEER_UNREACHABLE, STILL_IN_LOBBY, ErrorRow
 from broker.core.house import House
 from broker.policy.decide import Subject
 
@@ -17,7 +18,15 @@ def counterpart_subject(house: House, principal: Insider | Guest) -> Subject:
     return Subject(principal, connection.source.reveal() if connection else None)
 
 
-def within_reach(house: House, one: Insider | Guest, other: Insider | Guest) -> bool:
-    """Whether an outsider on either side has been let in. Insiders are always within each other's reach."""
-    guests = [principal for principal in (one, other) if isinstance(principal, Guest)]
-    return all(guest.party in house.visits and house.visits[guest.party].admitted for guest in guests)
+def hindrance(house: House, actor: Insider | Guest, counterpart: Insider | Guest) -> ErrorRow | None:
+    """Why the counterpart is out of the actor's reach; None when they are not. Insiders always reach each
+    other."""
+    for guest, host in ((actor, counterpart), (counterpart, actor)):
+        if not isinstance(guest, Guest):
+            continue
+        visit = house.visits.get(guest.party)
+        if guest.invited_by != host.party or visit is None:
+            return PEER_UNREACHABLE
+        if not visit.admitted:
+            return STILL_IN_LOBBY if guest is actor else PEER_UNREACHABLE
+    return None

@@ -6,9 +6,11 @@ from collections.abc import Mapping, Sequence
 
 from auth.personal import Personal
 from auth.principal import Insider, Principal
-from broker.audit.record import Draft, JsonValue
+from broker.audit.record import Draft, JsonValue, RecordError
 from broker.core.gate import Grant
-from broker.policy.decision import Decision
+from broker.policy.decision import Decision, PartyInputs
+
+MAX_SHORTENED_RULES = 64
 
 
 def draft(
@@ -32,7 +34,32 @@ def draft(
             kept.update(
                 {f"decision.{number}.{name}": value for name, value in decision.inputs.personal.items()}
             )
-    return Draft(type=record_type, session_id=session_id, fields=fields, personal=kept)
+    try:
+        return Draft(type=record_type, session_id=session_id, fields=fields, personal=kept)
+    except RecordError:
+        fields["decisions"] = [_shortened(decision) for decision in basis]
+        return Draft(type=record_type, session_id=session_id, fields=fields, personal=kept)
+
+
+def _shortened(decision: Decision) -> dict[str, JsonValue]:
+    """The decision without the lists that grow with the policy and the directory: those of two people in very
+    many groups can be larger than a record. Such a decision cannot be replayed from the record alone."""
+    facts: dict[str, JsonValue] = {**decision.to_json(), "shortened": True}
+    facts["determining_rules"] = list(decision.determining_rules[:MAX_SHORTENED_RULES])
+    facts["losing_rules"] = []
+    facts["losing_rules_omitted"] = decision.losing_rules_omitted + len(decision.losing_rules)
+    inputs = decision.inputs
+    facts["inputs"] = {
+        **inputs.to_json(),
+        "actor": _shortened_party(inputs.actor),
+        "counterpart": None if inputs.counterpart is None else _shortened_party(inputs.counterpart),
+    }
+    return facts
+
+
+def _shortened_party(party: PartyInputs) -> dict[str, JsonValue]:
+    omitted = party.groups_omitted + len(party.groups)
+    return {**party.to_json(), "groups": [], "groups_omitted": omitted, "attributes": []}
 
 
 def named(role: str, principal: Principal, source: Personal | None = None) -> dict[str, Personal]:

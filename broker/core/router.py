@@ -9,10 +9,8 @@ from auth.principal import Guest, Insider, PartyId
 from broker.core import calling, chat, connection, invitation, negotiation, outage, presence, run, visit
 from broker.core import events as e
 from broker.core import frames as f
-from broker.core.answers import refuse
 from broker.core.clock import Deadline, Now
 from broker.core.commands import Command
-from broker.core.errors import NOT_HELLO
 from broker.core.house import House
 
 
@@ -67,7 +65,7 @@ def _frame(house: House, event: e.FrameReceived, now: Now) -> list[Command]:
     if isinstance(frame, f.Hello):
         return connection.hello(house, sender, event, frame, now)
     if sender.program is None:
-        return refuse(sender.connection_id, NOT_HELLO)
+        return connection.not_hello(house, sender)
     match frame:
         case f.PresenceSet():
             return presence.set_status(house, sender, frame, now)
@@ -113,6 +111,8 @@ def _due(house: House, deadline: Deadline, now: Now) -> list[Command]:
     match deadline.noun:
         case "connection.hello":
             return connection.hello_timed_out(house, deadline, now)
+        case "token.expiry":
+            return connection.token_expired(house, deadline, now)
         case "call.ring":
             return calling.ring_timed_out(house, deadline, now)
         case "call.limit":

@@ -46,7 +46,7 @@ def stopping(house: House, event: Stopping, now: Now) -> list[Command]:
     commands: list[Command] = [
         calling.end(house, call, "edge_stopping", None) for call in list(house.calls.values())
     ]
-    for connection in house.connections.values():
+    for connection in [c for c in house.connections.values() if not c.closing]:
         connection.closing = True
         commands.append(
             Narrowing(

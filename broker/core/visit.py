@@ -31,10 +31,10 @@ from broker.core.frames import (
     LobbyRefused,
     LobbyWaiting,
     PresenceChanged,
-    ShownStatus,
     WaitingGuest,
 )
 from broker.core.house import Connection, House, Visit
+from broker.core.presence import presence_opened
 from broker.core.reach import counterpart_subject
 from broker.core.recording import draft, named
 from broker.policy.decision import Decision
@@ -72,8 +72,10 @@ def welcome(
     effects: list[OpeningEffect] = []
     then: tuple[PlainEffect, ...] = ()
     shown_host: Contact | None = None
+    seen: list[tuple[PartyId, Decision]] = []
     if visit.admitted and host is not None:
-        shown_host = _host_contact(house, connection, host, now)
+        seen = _see_host(house, connection, host, now)
+        shown_host = house.contact_for(connection, host)
         back = PresenceChanged(contact=house.contact(visit.guest))
         effects.extend(house.show(host.party, back))
         then = (ReadUndelivered(connection.connection_id, connection.party),)
@@ -81,33 +83,29 @@ def welcome(
         effects.extend(house.show(visit.guest.invited_by, LobbyWaiting(waiting=waiting(house, visit))))
     you = house.contact(visit.guest)
     frame = GuestWelcome(you=you, notice=house.rules.guest_notice, host=shown_host)
-    record = draft(
-        "presence.opened",
-        connection.connection_id,
-        basis=(basis,),
-        program=connection.program.model_dump() if connection.program else None,
-        admitted=visit.admitted,
-        shown_to=[visit.guest.invited_by],
-    )
     effects.insert(0, Show(connection.connection_id, frame))
-    failure = unrecorded(connection.connection_id)
     return [
         house.gate.opening(
-            connection.connection_id, (basis,), (record,), tuple(effects), on_failure=failure, then=then
+            connection.connection_id,
+            (basis, *(decision for _, decision in seen)),
+            presence_opened(connection, basis, seen, [(visit.guest.invited_by, basis)]),
+            tuple(effects),
+            on_failure=unrecorded(connection.connection_id),
+            then=then,
         )
     ]
 
 
-def _host_contact(house: House, connection: Connection, host: Insider, now: Now) -> Contact:
-    """The host as this guest may see them: with their status, or folded to one that says nothing."""
-    host_connection = next(house.of_party(host.party), None)
-    subject = host_connection.subject if host_connection else counterpart_subject(house, host)
-    decision = house.gate.ask(Action.PRESENCE_SEE, connection.subject, subject, now)
-    if decision.allowed:
-        connection.sees.add(host.party)
-        return house.contact(host)
-    folded: ShownStatus = "available"
-    return house.contact(host, folded)
+def _see_host(
+    house: House, connection: Connection, host: Insider, now: Now
+) -> list[tuple[PartyId, Decision]]:
+    """Whether this guest's connection may see how reachable their host is, with the decision if it may."""
+    decision = house.gate.ask(Action.PRESENCE_SEE, connection.subject, counterpart_subject(house, host), now)
+    if not decision.allowed:
+        connection.sees.discard(host.party)
+        return []
+    connection.sees.add(host.party)
+    return [(host.party, decision)]
 
 
 def admit(house: House, connection: Connection, frame: LobbyAdmit, now: Now) -> list[Command]:
@@ -129,8 +127,10 @@ def admit(house: House, connection: Connection, frame: LobbyAdmit, now: Now) -> 
         return deny(connection.connection_id, decision, visit.guest.party)
     visit.admitted = True
     effects: list[OpeningEffect] = []
+    decisions = [decision]
     for guest_side in house.of_party(visit.guest.party):
-        shown = _host_contact(house, guest_side, host, now)
+        decisions.extend(seen for _, seen in _see_host(house, guest_side, host, now))
+        shown = house.contact_for(guest_side, host)
         effects.append(Show(guest_side.connection_id, LobbyAdmitted(host=shown)))
     for host_side in house.of_party(host.party):
         host_side.sees.add(visit.guest.party)
@@ -138,7 +138,7 @@ def admit(house: House, connection: Connection, frame: LobbyAdmit, now: Now) -> 
     record = draft(
         "visit.admitted",
         visit.guest.party,
-        basis=(decision,),
+        basis=decisions,
         personal=named("host", host, connection.source)
         | named("guest", visit.guest, guest_connection.source),
         guest=visit.guest.party,
@@ -147,7 +147,7 @@ def admit(house: House, connection: Connection, frame: LobbyAdmit, now: Now) -> 
     return [
         house.gate.opening(
             visit.guest.party,
-            (decision,),
+            decisions,
             (record,),
             tuple(effects),
             writes=(_row(visit),),
@@ -168,17 +168,25 @@ def refuse_guest(house: House, connection: Connection, frame: LobbyRefuse, now: 
 def end(house: House, visit: Visit, reason: str, now: Now) -> list[Command]:
     """The visit is over: its calls end, its connections close, its cookie is worth nothing any more."""
     guest: Guest = visit.guest
-    house.ended_tokens.add(visit.token_digest)
+    house.end_token(visit.token_digest, visit.expires_at_unix_seconds - now.wall_seconds, now)
     call = house.call_of(guest.party)
     commands: list[Command] = [calling.end(house, call, "party_left", None)] if call is not None else []
+    waited = not visit.admitted and _present(house, visit)
     del house.visits[guest.party]
+    scopes: list[str] = [guest.party]
     effects: list[NarrowingEffect] = []
-    for connection in list(house.of_party(guest.party)):
-        effects.append(Tell(connection.connection_id, LobbyRefused()))
-        effects.append(CloseConnection(connection.connection_id, SIGNED_OUT))
-        connection.closing = True
-    gone = ContactGone(party=guest.party) if visit.admitted else LobbyLeft(guest=guest.party)
-    effects.extend(house.tell(guest.invited_by, gone))
+    for connection in [house.connections[c] for c in house.by_party.get(guest.party, ())]:
+        scopes.append(connection.connection_id)
+        if not connection.closing:
+            effects.append(Tell(connection.connection_id, LobbyRefused()))
+            effects.append(CloseConnection(connection.connection_id, SIGNED_OUT))
+            connection.closing = True
+    for host_side in house.of_party(guest.invited_by):
+        host_side.sees.discard(guest.party)
+    if visit.admitted:
+        effects.extend(house.tell(guest.invited_by, ContactGone(party=guest.party)))
+    elif waited:
+        effects.extend(house.tell(guest.invited_by, LobbyLeft(guest=guest.party)))
     record = draft(
         "visit.closed" if visit.admitted else "visit.refused",
         guest.party,
@@ -187,7 +195,7 @@ def end(house: House, visit: Visit, reason: str, now: Now) -> list[Command]:
         host=guest.invited_by,
         reason=reason,
     )
-    commands.append(Narrowing((guest.party,), tuple(effects), (record,), (EndVisit(guest.party),)))
+    commands.append(Narrowing(tuple(scopes), tuple(effects), (record,), (EndVisit(guest.party),)))
     return commands
 
 
@@ -195,15 +203,6 @@ def expired(house: House, deadline: Deadline, now: Now) -> list[Command]:
     """The visit's time is up."""
     visit = house.visits.get(PartyId(deadline.key))
     return end(house, visit, "expired", now) if visit is not None else []
-
-
-def guest_left(house: House, connection: Connection) -> tuple[Tell, ...]:
-    """The guest's last connection closed while they were waiting: the host's lobby forgets them until they
-    return."""
-    visit = house.visits.get(connection.party)
-    if visit is None or visit.admitted or _present(house, visit):
-        return ()
-    return house.tell(visit.guest.invited_by, LobbyLeft(guest=visit.guest.party))
 
 
 def _row(visit: Visit) -> SaveVisit:

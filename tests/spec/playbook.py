@@ -1,0 +1,410 @@
+"""Playbooks: the core specified as events in and effects out, with the clock and every id in the test's hand.
+
+    play = Playbook()
+    ada, bob = play.person("ada"), play.person("bob")
+    assert play >> ada.says(ChatSend(ref="1", to=bob.party, text="hello")) \
+        << ada.shown(ChatAccepted, ref="1") << bob.shown(ChatMessage, text="hello")
+
+`play >> event` lets the real core with the real gate and a small policy handle the event. `<<` says what must
+come of it; the truth of the whole is that exactly these effects came, in this order for each connection.
+Every event of every playbook is also held against the laws of `tests.spec.watch`.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections import defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from typing import Any, TypeVar
+
+from auth.personal import Personal
+from auth.principal import Guest, Insider, PartyId
+from broker.audit.record import Draft
+from broker.core import events as e
+from broker.core import frames as f
+from broker.core.clock import Now
+from broker.core.commands import (
+    Answer,
+    CloseConnection,
+    Command,
+    ConnectionId,
+    Narrowing,
+    Opening,
+    RequestId,
+    Show,
+    Tell,
+    Write,
+)
+from broker.core.errors import ErrorRow
+from broker.core.gate import Decide, Gate
+from broker.core.house import House, HouseRules
+from broker.core.refusals import Refusals
+from broker.core.router import handle
+from broker.policy.decide import Question, decide
+from broker.policy.decision import UNLIMITED, Code, Decision
+from config.policy import Action, Effect, LoadedPolicy, load_policy
+from tests.spec.watch import PERSONAL_MARK, Watch
+
+START_WALL_SECONDS = 1_763_899_200
+PROGRAM = f.ClientProgram(name="playbook", version="1")
+RULES = HouseRules(
+    max_connections_per_person=3,
+    max_text_characters=4000,
+    ring_timeout_seconds=45,
+    max_call_seconds=7200,
+    invitation_default_expiry_seconds=3600,
+    invitation_max_expiry_seconds=86400,
+    invitation_default_redemptions=1,
+    invitation_max_redemptions=5,
+    visit_seconds=14400,
+    sign_in_seconds=36000,
+    outage_grace_seconds=30,
+    guest_notice="Your visit is recorded.",
+    refusal_table_rows=8,
+)
+
+
+def rule(rule_id: str, actions: str, **more: str) -> str:
+    """One rule in TOML. `actions` separated by blanks; `more` are further members as TOML text."""
+    members = {"effect": '"allow"', "who": "{ any = true }", "owner": '"o"', "reason": '"r"'}
+    if actions != "edge.signin":
+        members |= {"with": '{ kind = "any" }', "direction": '"both"', "expires": "2999-12-31"}
+    members |= more
+    if members["effect"] == '"deny"':
+        members.pop("expires", None)
+    listed = ", ".join(f'"{action}"' for action in actions.split())
+    lines = [
+        f'[[rules]]\nid = "{rule_id}"\nactions = [{listed}]',
+        *(f"{k} = {v}" for k, v in members.items()),
+    ]
+    return "\n".join(lines) + "\n"
+
+
+SIGN_IN = "revision = 1\n" + rule("sign-in", "edge.signin")
+EVERYTHING = " ".join(action for action in Action if action is not Action.EDGE_SIGNIN)
+OPEN_POLICY = SIGN_IN + rule("everything", EVERYTHING)
+
+
+def without(*denied: Action) -> str:
+    """Everything is allowed but these."""
+    return OPEN_POLICY + rule("but-not", " ".join(denied), effect='"deny"')
+
+
+def allow_everything(policy: LoadedPolicy, question: Question, decision_id: str) -> Decision:
+    """A policy gone wrong."""
+    decision = decide(policy, question, decision_id)
+    return replace(decision, effect=Effect.ALLOW, code=Code.ALLOWED, limits=UNLIMITED)
+
+
+def deny_everything(policy: LoadedPolicy, question: Question, decision_id: str) -> Decision:
+    """A policy that became strict overnight."""
+    decision = decide(policy, question, decision_id)
+    return replace(decision, effect=Effect.DENY, code=Code.DENIED, limits=UNLIMITED)
+
+
+Model = TypeVar("Model")
+AnyEffect = Any
+_NOBODY = ConnectionId("")
+
+
+def effects_of(command: Command) -> tuple[AnyEffect, ...]:
+    """Every effect of a command that nothing stands in the way of, in the order of release."""
+    return (*command.effects, *command.then) if isinstance(command, Opening) else tuple(command.effects)
+
+
+@dataclass(frozen=True)
+class Expected:
+    """One effect, by its kind and by those of its members that matter."""
+
+    kind: Any
+    connection_id: ConnectionId
+    frame_type: type | None
+    members: dict[str, Any]
+
+    def matches(self, effect: AnyEffect) -> bool:
+        if self.kind is not type(effect) or getattr(effect, "connection_id", _NOBODY) != self.connection_id:
+            return False
+        subject: Any = effect
+        if self.frame_type is not None:
+            subject = effect.frame
+            if type(subject) is not self.frame_type:
+                return False
+        return all(getattr(subject, name) == value for name, value in self.members.items())
+
+
+def effect(kind: type, **members: Any) -> Expected:
+    """An effect that goes to no connection."""
+    return Expected(kind, _NOBODY, None, members)
+
+
+@dataclass
+class Outcome:
+    """What the core commanded in answer to one event."""
+
+    commands: list[Command]
+    expected: list[Expected] = field(default_factory=list)
+
+    def __lshift__(self, expected: Expected | list[Expected]) -> Outcome:
+        self.expected.extend(expected if isinstance(expected, list) else [expected])
+        return self
+
+    def __bool__(self) -> bool:
+        """True when exactly the expected effects came, in order for each connection; else says what did."""
+        left: dict[ConnectionId, list[AnyEffect]] = defaultdict(list)
+        for each in self.effects:
+            left[getattr(each, "connection_id", _NOBODY)].append(each)
+        for wanted in self.expected:
+            queue = left[wanted.connection_id]
+            if not queue or not wanted.matches(queue[0]):
+                raise AssertionError(f"wanted {wanted}\n came: {self.effects}")
+            queue.pop(0)
+        unexpected = [each for queue in left.values() for each in queue]
+        if unexpected:
+            raise AssertionError(f"nobody expected {unexpected}")
+        return True
+
+    @property
+    def effects(self) -> list[AnyEffect]:
+        return [each for command in self.commands for each in effects_of(command)]
+
+    @property
+    def openings(self) -> list[Opening]:
+        return [command for command in self.commands if isinstance(command, Opening)]
+
+    @property
+    def ended_scopes(self) -> list[str]:
+        return [s for command in self.commands if isinstance(command, Narrowing) for s in command.scopes]
+
+    @property
+    def records(self) -> list[Draft]:
+        return [r for command in self.commands if not isinstance(command, Answer) for r in command.records]
+
+    @property
+    def record_types(self) -> list[str]:
+        return [record.type for record in self.records]
+
+    def record(self, record_type: str) -> Draft:
+        """The one record of this type."""
+        (found,) = [record for record in self.records if record.type == record_type]
+        return found
+
+    @property
+    def writes(self) -> list[Write]:
+        return [w for command in self.commands if not isinstance(command, Answer) for w in command.writes]
+
+    def frame(self, frame_type: type[Model]) -> Model:
+        """The first frame of this type, to whomever."""
+        for each in self.effects:
+            if isinstance(each, Show | Tell) and isinstance(each.frame, frame_type):
+                return each.frame
+        raise AssertionError(f"no {frame_type.__name__} among {self.effects}")
+
+
+class Playbook:
+    """One house, one clock, and the facts that the shell would gather."""
+
+    def __init__(
+        self, policy: str = OPEN_POLICY, rules: HouseRules = RULES, decide_by: Decide | None = None
+    ) -> None:
+        self._ids = itertools.count(1)
+        self._requests = itertools.count(1)
+        self.decide_by: Decide = decide_by or decide
+        self.now = Now(START_WALL_SECONDS * 1000, 1000.0)
+        self.asked: list[Question] = []
+        self.people: dict[PartyId, Insider] = {}
+        self.house = House(
+            Gate(load_policy(policy, "playbook"), self._id, self._decide),
+            self._id,
+            rules,
+            lambda session, party, until: f.IceServer(
+                urls=["turn:relay"], username=f"{until}:{session}:{party}", credential=f"{PERSONAL_MARK}key"
+            ),
+            lambda invitation_id, until: f"https://outside.example/#{invitation_id}.{until}{PERSONAL_MARK}",
+            Refusals(rules.refusal_table_rows),
+        )
+        self.watch = Watch(self.house)
+
+    def _id(self) -> str:
+        return f"{next(self._ids):06}"
+
+    def _decide(self, policy: LoadedPolicy, question: Question, decision_id: str) -> Decision:
+        self.asked.append(question)
+        return self.decide_by(policy, question, decision_id)
+
+    def __rshift__(self, event: e.Event) -> Outcome:
+        commands = handle(self.house, event, self.now)
+        self.watch.see(event, commands, self.now)
+        return Outcome(commands)
+
+    # --- the clock ------------------------------------------------------------------------------------------
+
+    def wait(self, seconds: float) -> None:
+        """Time passes; nobody has looked at the deadlines yet."""
+        self.now = Now(self.now.wall_ms + int(seconds * 1000), self.now.monotonic_seconds + seconds)
+
+    def later(self, seconds: float) -> Outcome:
+        """Time passes, and what fell due happens."""
+        self.wait(seconds)
+        return self >> e.Ticked()
+
+    # --- people ---------------------------------------------------------------------------------------------
+
+    def insider(self, name: str, *groups: str) -> Insider:
+        """Someone the directory knows."""
+        known = Insider(
+            PartyId(f"u-{name}"),
+            Personal(f"{name}.login{PERSONAL_MARK}"),
+            Personal(f"{name.title()} {PERSONAL_MARK}"),
+            frozenset(groups),
+        )
+        self.people[known.party] = known
+        return known
+
+    def connects(self, principal: Insider | Guest, token: str | None = None) -> Client:
+        """A connection to be, from this person's usual place; say `play >> client.arrives()` next."""
+        number = next(self._requests)
+        source = Personal(f"10.7.0.{number % 250}")
+        visit = self.house.visits.get(principal.party)
+        own = visit.token_digest if visit is not None else f"t-{principal.party}"
+        return Client(self, ConnectionId(f"n-{number}"), principal, source, token or own)
+
+    def person(self, name: str, *groups: str) -> Client:
+        """An insider with a connection that has said hello."""
+        return self.joined(self.insider(name, *groups))
+
+    def joined(self, principal: Insider | Guest) -> Client:
+        """One more connection of somebody, with hello said."""
+        client = self.connects(principal)
+        self >> client.arrives()
+        self >> client.hello()
+        return client
+
+    # --- guests ---------------------------------------------------------------------------------------------
+
+    def invitation(self, host: Client, **asked: Any) -> str:
+        """The id of an invitation that `host` makes."""
+        frame = f.InvitationCreate(ref="inv", guest_name=f"Invited {PERSONAL_MARK}", **asked)
+        return (self >> host.says(frame)).frame(f.InvitationCreated).invitation.invitation_id
+
+    def redeems(self, invitation_id: str, inviter: Insider | None) -> e.RedeemRequested:
+        """Somebody redeems it."""
+        number = next(self._requests)
+        return e.RedeemRequested(
+            RequestId(f"r-{number}"),
+            invitation_id,
+            Personal(f"Gus {PERSONAL_MARK}"),
+            Personal(f"10.7.1.{number % 250}"),
+            Personal("10.7.1.0/24"),
+            f"t-guest-{number}",
+            inviter,
+        )
+
+    def redeemed(self, invitation_id: str, host: Client) -> Guest:
+        """The guest who redeemed it."""
+        known = set(self.house.visits)
+        assert (self >> self.redeems(invitation_id, host.insider)).openings
+        (party,) = set(self.house.visits) - known
+        return self.house.visits[party].guest
+
+    def waiting(self, host: Client) -> Client:
+        """A guest of `host`, connected and in the lobby."""
+        return self.joined(self.redeemed(self.invitation(host), host))
+
+    def admitted(self, host: Client) -> Client:
+        """A guest of `host` who has been let in."""
+        guest = self.waiting(host)
+        assert (self >> host.says(f.LobbyAdmit(guest=guest.party))).openings
+        return guest
+
+    # --- calls ----------------------------------------------------------------------------------------------
+
+    def ringing(self, caller: Client, callee: Client, media: tuple[str, ...] = ("audio",)) -> str:
+        """The id of a call that rings."""
+        frame = f.CallInvite(ref="call", to=callee.party, media=list(media))  # type: ignore[arg-type]
+        return (self >> caller.says(frame)).frame(f.CallCreated).call_id
+
+    def talking(self, caller: Client, callee: Client, media: tuple[str, ...] = ("audio",)) -> str:
+        """The id of a call that has been accepted."""
+        call_id = self.ringing(caller, callee, media)
+        assert (self >> callee.says(f.CallAccept(call_id=call_id))).openings
+        return call_id
+
+    def failed(self, outcome: Outcome, outage: bool = False) -> e.CommitFailed:
+        """The event that the records of this outcome could not be written."""
+        return e.CommitFailed(tuple(opening.scope for opening in outcome.openings), outage)
+
+
+@dataclass(frozen=True)
+class Client:
+    """One connection of one person, as the shell knows it."""
+
+    play: Playbook
+    connection_id: ConnectionId
+    principal: Insider | Guest
+    source: Personal
+    token: str
+
+    @property
+    def party(self) -> PartyId:
+        return self.principal.party
+
+    @property
+    def insider(self) -> Insider:
+        assert isinstance(self.principal, Insider)
+        return self.principal
+
+    @property
+    def host(self) -> Insider | None:
+        return self.play.people.get(self.principal.invited_by) if isinstance(self.principal, Guest) else None
+
+    def arrives(self) -> e.Connected:
+        return e.Connected(self.connection_id, self.principal, self.source, self.token, self.host)
+
+    def leaves(self) -> e.Disconnected:
+        return e.Disconnected(self.connection_id, "client_closed", 1, 2, 3, 4)
+
+    def hello(self) -> e.FrameReceived:
+        return self.says(f.Hello(client=PROGRAM))
+
+    def says(self, frame: f.ClientFrame) -> e.FrameReceived:
+        """The frame with the facts that the shell gathers for it."""
+        if isinstance(frame, f.ChatSend | f.CallInvite):
+            return e.FrameReceived(self.connection_id, frame, self.play.people.get(PartyId(frame.to)))
+        if isinstance(frame, f.Hello) and isinstance(self.principal, Guest):
+            return e.FrameReceived(self.connection_id, frame, self.host)
+        if isinstance(frame, f.Hello):
+            return e.FrameReceived(self.connection_id, frame, people=tuple(self.play.people.values()))
+        return e.FrameReceived(self.connection_id, frame)
+
+    def signs_out(self) -> e.SignOutRequested:
+        return e.SignOutRequested(self.token)
+
+    def reads(self, *messages: e.StoredMessage) -> e.UndeliveredRead:
+        return e.UndeliveredRead(self.connection_id, messages)
+
+    # --- what this connection gets --------------------------------------------------------------------------
+
+    def shown(self, frame_type: type[f.OpeningFrame], **members: Any) -> Expected:
+        return Expected(Show, self.connection_id, frame_type, members)
+
+    def told(self, frame_type: type[f.PlainFrame], **members: Any) -> Expected:
+        return Expected(Tell, self.connection_id, frame_type, members)
+
+    def refused(self, row: ErrorRow | str, **members: Any) -> Expected:
+        code = row.code if isinstance(row, ErrorRow) else row
+        return self.told(f.Error, code=code, **members)
+
+    def closed(self, row: ErrorRow) -> Expected:
+        return Expected(CloseConnection, self.connection_id, None, {"row": row})
+
+    def gets(self, kind: type, **members: Any) -> Expected:
+        """An effect on this connection that is not a frame."""
+        return Expected(kind, self.connection_id, None, members)
+
+
+def frames_to(outcome: Outcome, client: Client) -> Iterator[f.Frame]:
+    """Every frame this connection gets."""
+    for each in outcome.effects:
+        if isinstance(each, Show | Tell) and each.connection_id == client.connection_id:
+            yield each.frame
