@@ -6,12 +6,8 @@ import asyncio
 import signal
 
 import typer
-import uvloop
 
 from broker.cli.options import ConfigFile, Flags, refuse, settings_or_exit
-from broker.shell.logs import configure_logs
-from broker.shell.parts import load_parts
-from broker.shell.serve import running_edge
 from config.readiness import missing_for_service
 from config.settings import Settings
 
@@ -25,12 +21,20 @@ def serve(config: ConfigFile = None, flags: Flags = None) -> None:
     settings = settings_or_exit(config, flags)
     if missing := list(missing_for_service(settings)):
         refuse(missing)
+    # The server takes a second to import: no other sub-command waits for it.
+    import uvloop
+
+    from broker.shell.logs import configure_logs
+
     configure_logs()
     uvloop.run(_run(settings))
 
 
 async def _run(settings: Settings) -> None:
     """SIGTERM and SIGINT end it in good order: calls end, records close, listeners go."""
+    from broker.shell.parts import load_parts
+    from broker.shell.serve import running_edge
+
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):

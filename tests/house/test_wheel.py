@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
@@ -128,3 +129,11 @@ def test_the_installed_product_is_the_wheels_and_runs_from_any_directory(
     assert Path(where.strip()).is_relative_to(environment.parent)
     assert run(environment / "turngate", "--version", cwd=tmp_path).startswith("turngate ")
     assert run(environment / "turngate", "ports", cwd=tmp_path).startswith("direction")
+
+
+def test_the_installed_product_shows_itself_from_any_directory(environment: Path, tmp_path: Path) -> None:
+    shown = json.loads(run(environment / "turngate", "demo", "--once", "--json", cwd=tmp_path))
+    assert shown["ok"]
+    assert shown["call"]["selected_pairs"] == ["relay/relay", "relay/relay"]
+    assert shown["audit"]["verified"]
+    assert list(tmp_path.iterdir()) == []
