@@ -17,7 +17,7 @@ class GuestSettings(Section):
         json_schema_extra={"unit": "text"},
     )
     contact_text: str = Field(
-        default="Questions? Ask the person who invited you.",
+        default="Ask the person who invited you.",
         max_length=1000,
         description="Whom a guest may ask for help; shown with every refusal.",
         json_schema_extra={"unit": "text"},
