@@ -20,6 +20,7 @@ from broker.audit.ledger import Ledger
 from broker.audit.record import Draft
 from broker.audit.schema import records
 from broker.core.commands import SaveMessage, SaveSignIn
+from broker.shell import writer as writer_module
 from broker.shell.journal import Mark
 from broker.shell.store import Entry, Store
 from broker.shell.writer import Settled, Writer
@@ -66,6 +67,11 @@ class Bench:
                 bytes(body).decode()
                 for body in connection.execute(select(records.c.body).order_by(records.c.seq)).scalars()
             ]
+
+
+@pytest.fixture(autouse=True)
+def retries_come_quickly(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(writer_module, "RETRY_SECONDS", 0.01)
 
 
 @pytest.fixture
