@@ -102,6 +102,8 @@ class ServedEdge:
         deadline = time.monotonic() + START_SECONDS
         while b'"edge.ready"' not in self.log_path.read_bytes()[before:]:
             if self.process.poll() is not None or time.monotonic() > deadline:
+                self.process.kill()
+                self.process.wait(STOP_SECONDS)
                 raise AssertionError(f"the edge did not start:\n{self.log()[-4000:]}")
             time.sleep(0.02)
 

@@ -1,0 +1,109 @@
+"""One participant of a scripted session, as a process of its own: `python -m
+tests.acceptance.participant_process`.
+
+Orders come as JSON lines on stdin, what happened goes out as JSON lines on stdout. The first order says who
+it is and has everything needed to get in; `participants` writes and reads the lines.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from broker.client.call import Call
+from broker.client.http import redeem, sign_in
+from broker.client.invitations import split_link
+from broker.client.participant import Participant, join
+
+STEP_SECONDS = 30.0
+MESSAGES = {"insider": "Good morning!", "guest": "Hello from outside."}
+
+
+def tell(**facts: Any) -> None:
+    print(json.dumps(facts), flush=True)
+
+
+async def insider(order: dict[str, Any], frames: list[str]) -> None:
+    """Invites a guest, lets them in, chats, calls and hangs up."""
+    origin, ca_file = order["origin"], Path(order["ca_file"])
+    token = await sign_in(origin, order["login"], order["password"], ca_file)
+    async with join(origin, token, ca_file, record=frames.append) as me:
+        invitation = await me.invitations.create("Grace Guest")
+        tell(link=invitation.link)
+        waiting = await me.invitations.next_waiting(STEP_SECONDS)
+        guest = await me.invitations.admit(waiting.guest.party)
+        await me.chat.send(guest.party, MESSAGES["insider"])
+        tell(heard=(await me.chat.next_message(timeout_seconds=STEP_SECONDS)).text)
+        async with me.calls.place(guest.party, ["audio", "video"]) as call:
+            await call.connected()
+            tell(connected=True)
+            # A little longer than the guest, who must have counted before the call ends.
+            await _stay(call, order["call_seconds"] + 1.0)
+            facts = await _facts(call)
+            await call.hang_up()
+    tell(call=facts, frames=frames)
+
+
+async def guest(order: dict[str, Any], frames: list[str]) -> None:
+    """Redeems the invitation, waits in the lobby, chats and takes the call."""
+    ca_file = Path(order["ca_file"])
+    async with _invited(order, ca_file, frames) as me:
+        host = await me.invitations.admitted(STEP_SECONDS)
+        tell(heard=(await me.chat.next_message(timeout_seconds=STEP_SECONDS)).text)
+        await me.chat.send(host.party, MESSAGES["guest"])
+        ring = await me.calls.next_ring(STEP_SECONDS)
+        async with me.calls.accept(ring) as call:
+            await call.connected()
+            tell(connected=True)
+            await _stay(call, order["call_seconds"])
+            facts = await _facts(call)
+            facts["end_reason"] = await call.ended()
+    tell(call=facts, frames=frames)
+
+
+@asynccontextmanager
+async def _invited(order: dict[str, Any], ca_file: Path, frames: list[str]) -> AsyncIterator[Participant]:
+    origin, secret = split_link(order["link"])
+    token = await redeem(origin, secret, "Grace Guest", ca_file)
+    async with join(origin, token, ca_file, record=frames.append) as me:
+        yield me
+
+
+async def _stay(call: Call, seconds: float) -> None:
+    """Raises RuntimeError when the call ends before this time is over."""
+    try:
+        reason = await call.ended(seconds)
+    except TimeoutError:
+        return
+    raise RuntimeError(f"the call ended by itself: {reason}, {await call.report()}")
+
+
+async def _facts(call: Call) -> dict[str, Any]:
+    """The client's report, and the packets that it and its counterpart missed, by gaps in sequence
+    numbers."""
+    assert call._peer is not None
+    stats = (await call._peer._peer.getStats()).values()
+    here = {entry.kind: entry.packetsLost for entry in stats if entry.type == "inbound-rtp"}
+    there = {entry.kind: entry.packetsLost for entry in stats if entry.type == "remote-inbound-rtp"}
+    received = {entry.kind: entry.packetsReceived for entry in stats if entry.type == "inbound-rtp"}
+    return asdict(await call.report()) | {
+        "packets_lost": here,
+        "packets_lost_by_counterpart": there,
+        "packets_received": received,
+    }
+
+
+def main() -> None:
+    order = json.loads(sys.stdin.readline())
+    frames: list[str] = []
+    asyncio.run({"insider": insider, "guest": guest}[order["role"]](order, frames))
+
+
+if __name__ == "__main__":
+    main()
