@@ -167,6 +167,8 @@ def sign_out(house: House, event: SignOutRequested, now: Now) -> list[Command]:
     own_visit = next((v for v in house.visits.values() if v.token_digest == event.token_digest), None)
     if own_visit is not None:
         return visit.end(house, own_visit, "left", now)
+    if event.token_digest in house.ended_tokens:
+        return []
     house.end_token(event.token_digest, house.rules.sign_in_seconds, now)
     commands: list[Command] = []
     for connection in [c for c in house.connections.values() if c.token_digest == event.token_digest]:

@@ -88,6 +88,10 @@ class Driver:
         """Whether the last batch could be written."""
         return self._healthy
 
+    def ended(self, token_digest: str) -> bool:
+        """Whether this token was ended in this run, also when the store has yet to learn of it."""
+        return token_digest in self._house.ended_tokens
+
     @property
     def pending(self) -> int:
         """Commands that have not left yet."""

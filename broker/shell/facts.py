@@ -62,6 +62,11 @@ class Facts:
         party = await self._read(lambda: self._store.sign_in_party(token_digest, now))
         return await self.insider(party) if party is not None else None
 
+    async def sign_in_stands(self, token_digest: str) -> bool:
+        """Whether this is a sign-in's token, whatever became of the person: the directory is not asked."""
+        now = self._clock().wall_seconds
+        return await self._read(lambda: self._store.sign_in_party(token_digest, now)) is not None
+
     async def invited_by(self, invitation_id: str) -> PartyId | None:
         """Who made this invitation, if it still stands."""
         return await self._read(lambda: self._store.invited_by(invitation_id))

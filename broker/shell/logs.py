@@ -7,11 +7,28 @@ import logging
 import sys
 
 import structlog
+from aiohttp import web
+from aiohttp.http_exceptions import HttpProcessingError
+
+
+def _no_stranger(record: logging.LogRecord) -> bool:
+    """False for bytes that are no HTTP: whoever sends them must not write a traceback a packet, nor have
+    their address kept."""
+    error = record.exc_info[1] if record.exc_info else None
+    return not isinstance(error, HttpProcessingError | web.RequestPayloadError | ConnectionError)
+
+
+def keep_strangers_out() -> None:
+    """Let no bytes that are not HTTP reach the log of the HTTP library."""
+    server_log = logging.getLogger("aiohttp.server")
+    if _no_stranger not in server_log.filters:
+        server_log.addFilter(_no_stranger)
 
 
 def configure_logs(level: int = logging.INFO) -> None:
     """For the whole process; the libraries' own loggers speak up from WARNING on."""
     logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="%(message)s")
+    keep_strangers_out()
     structlog.configure(
         processors=[
             structlog.processors.add_log_level,

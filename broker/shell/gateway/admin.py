@@ -5,14 +5,12 @@ from __future__ import annotations
 from aiohttp import web
 
 from broker.shell.gateway.edge import Edge
-from broker.shell.gateway.http import guard
+from broker.shell.gateway.http import listener_app
 
 
 def admin_app(edge: Edge) -> web.Application:
     """Everything the admin listener serves."""
-    app = web.Application(
-        middlewares=[guard(edge, "admin", edge.settings.admin.origin)], client_max_size=8192
-    )
+    app = listener_app(edge, "admin", edge.settings.admin.origin)
 
     async def healthz(_: web.Request) -> web.Response:
         """503 while the record cannot be written: nothing new opens then."""

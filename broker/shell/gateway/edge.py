@@ -51,8 +51,11 @@ class Edge:
     async def ask(self, request_id: RequestId, event: Event) -> ReplyRefused | None:
         """Submit an event that answers a request, and wait for the answer; None means granted.
 
-        Raises TimeoutError when the record takes longer than a request may wait.
+        Raises TimeoutError when the record takes longer than a request may wait, or too much waits for it
+        already.
         """
+        if self.driver.backlog_full:
+            raise TimeoutError
         waiting: asyncio.Future[ReplyRefused | None] = asyncio.get_running_loop().create_future()
         self.effects.replies[request_id] = waiting
         try:

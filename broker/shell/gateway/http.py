@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TypeVar
 
 import structlog
@@ -25,6 +26,8 @@ from broker.shell.source import source_prefix
 log = structlog.get_logger(__name__)
 
 MAX_BODY_BYTES = 8192
+BODY_TIMEOUT_SECONDS = 10.0
+_UNREADABLE = (web.HTTPRequestEntityTooLarge, web.RequestPayloadError, TimeoutError, ConnectionError)
 CONTENT_SECURITY_POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "
     "media-src 'self' blob: mediastream:; connect-src 'self'; "
@@ -38,6 +41,7 @@ HEADERS = {
     "Cross-Origin-Resource-Policy": "same-origin",
     "Permissions-Policy": "camera=(self), microphone=(self), display-capture=(self)",
     "Cache-Control": "no-store",
+    "Server": "turngate",
 }
 
 
@@ -65,12 +69,15 @@ def source_of(request: web.Request) -> str:
 
 
 async def read_body(request: web.Request, model: type[AnyBody]) -> AnyBody:
-    """The JSON body of a POST; raises RefusedError(BAD_REQUEST) for anything else."""
-    if request.content_type != "application/json":
+    """The JSON body of a POST; raises RefusedError(BAD_REQUEST) for anything else, also for one that is
+    compressed, does not come in time or breaks off."""
+    if request.content_type != "application/json" or "Content-Encoding" in request.headers:
         raise RefusedError(BAD_REQUEST)
     try:
-        return model.model_validate_json(await request.read())
-    except (ValidationError, RecursionError, web.HTTPRequestEntityTooLarge):
+        async with asyncio.timeout(BODY_TIMEOUT_SECONDS):
+            text = await request.read()
+        return model.model_validate_json(text)
+    except (ValidationError, RecursionError, *_UNREADABLE):
         raise RefusedError(BAD_REQUEST) from None
 
 
@@ -93,18 +100,23 @@ def check_origin(request: web.Request, origin: str) -> None:
         raise RefusedError(ORIGIN_REFUSED)
 
 
-def guard(edge: Edge, listener: str, origin: str) -> Middleware:
-    """The middleware of one listener: rate, Origin, headers, and no exception's text to anyone."""
+def listener_app(edge: Edge, listener: str, origin: str) -> web.Application:
+    """An application without routes that carries what every listener does: headers on each answer, rate,
+    Origin."""
+    app = web.Application(middlewares=[_guard(edge, listener, origin)], client_max_size=MAX_BODY_BYTES)
+    app.on_response_prepare.append(_add_headers)
+    return app
+
+
+async def _add_headers(_: web.Request, response: web.StreamResponse) -> None:
+    response.headers.update(HEADERS)
+
+
+def _guard(edge: Edge, listener: str, origin: str) -> Middleware:
+    """The middleware of one listener: rate, Origin, and no exception's text to anyone."""
 
     @web.middleware
     async def guarded(request: web.Request, handler: Handler) -> web.StreamResponse:
-        response = await _answer(request, handler)
-        if not response.prepared:
-            for name, value in HEADERS.items():
-                response.headers.setdefault(name, value)
-        return response
-
-    async def _answer(request: web.Request, handler: Handler) -> web.StreamResponse:
         prefix = source_prefix(source_of(request))
         changes = request.method not in ("GET", "HEAD") or request.path == "/ws"
         try:

@@ -16,7 +16,7 @@ from broker.core.errors import DIRECTORY_UNAVAILABLE, NOT_SIGNED_IN, SIGN_IN_REF
 from broker.core.events import SignInProved, SignOutRequested
 from broker.shell.facts import insider_of
 from broker.shell.gateway.edge import Edge, fresh_id
-from broker.shell.gateway.http import Body, RefusedError, guard, read_body, refused_answer, source_of
+from broker.shell.gateway.http import Body, RefusedError, listener_app, read_body, refused_answer, source_of
 from broker.shell.gateway.pages import Pages
 from broker.shell.gateway.socket import serve_socket
 from broker.shell.gateway.token import INSIDE_COOKIE, digest_from, fresh_token, hand_over, take_back
@@ -31,9 +31,7 @@ class SignInBody(Body):
 
 def inside_app(edge: Edge, pages: Pages) -> web.Application:
     """Everything the inside listener serves."""
-    app = web.Application(
-        middlewares=[guard(edge, "inside", edge.settings.inside.origin)], client_max_size=8192
-    )
+    app = listener_app(edge, "inside", edge.settings.inside.origin)
 
     async def me(request: web.Request) -> web.Response:
         digest = digest_from(request, INSIDE_COOKIE)
@@ -59,7 +57,7 @@ def inside_app(edge: Edge, pages: Pages) -> web.Application:
 
     async def sign_out(request: web.Request) -> web.Response:
         digest = digest_from(request, INSIDE_COOKIE)
-        if digest is not None and await _signed_in(edge, digest) is not None:
+        if digest is not None and await edge.facts.sign_in_stands(digest):
             edge.driver.submit(SignOutRequested(digest))
         return take_back(INSIDE_COOKIE)
 
@@ -79,6 +77,8 @@ def inside_app(edge: Edge, pages: Pages) -> web.Application:
 
 
 async def _signed_in(edge: Edge, digest: str) -> Insider | None:
+    if edge.driver.ended(digest):
+        return None
     try:
         return await edge.facts.signed_in(digest)
     except DirectoryUnavailable:

@@ -10,6 +10,7 @@ from pydantic import Field
 from auth.directory import DirectoryUnavailable
 from auth.invitation import InvitationClaim, InvitationTokenError
 from auth.personal import Personal
+from auth.principal import Guest
 from auth.tokens import token_digest
 from broker.core.commands import RequestId
 from broker.core.errors import (
@@ -21,7 +22,7 @@ from broker.core.errors import (
 from broker.core.events import RedeemRequested, SignOutRequested
 from broker.core.frames import Name
 from broker.shell.gateway.edge import Edge, fresh_id
-from broker.shell.gateway.http import Body, RefusedError, guard, read_body, refused_answer, source_of
+from broker.shell.gateway.http import Body, RefusedError, listener_app, read_body, refused_answer, source_of
 from broker.shell.gateway.pages import Pages
 from broker.shell.gateway.socket import serve_socket
 from broker.shell.gateway.token import GUEST_COOKIE, digest_from, fresh_token, hand_over, take_back
@@ -38,16 +39,14 @@ class RedeemBody(Body):
 def outside_app(edge: Edge, pages: Pages) -> web.Application:
     """Everything the outside listener serves."""
     guests = edge.settings.guests
-    app = web.Application(
-        middlewares=[guard(edge, "outside", edge.settings.outside.origin)], client_max_size=8192
-    )
+    app = listener_app(edge, "outside", edge.settings.outside.origin)
 
     async def notice(_: web.Request) -> web.Response:
         return web.json_response({"notice": guests.notice_text, "contact": guests.contact_text})
 
     async def me(request: web.Request) -> web.Response:
         digest = digest_from(request, GUEST_COOKIE)
-        guest = await edge.facts.visiting(digest) if digest else None
+        guest = await _visiting(edge, digest) if digest else None
         name = guest.name.reveal() if guest is not None else None
         return web.json_response({"joined": guest is not None, "name": name})
 
@@ -81,13 +80,13 @@ def outside_app(edge: Edge, pages: Pages) -> web.Application:
 
     async def leave(request: web.Request) -> web.Response:
         digest = digest_from(request, GUEST_COOKIE)
-        if digest is not None and await edge.facts.visiting(digest) is not None:
+        if digest is not None and await _visiting(edge, digest) is not None:
             edge.driver.submit(SignOutRequested(digest))
         return take_back(GUEST_COOKIE)
 
     async def socket(request: web.Request) -> web.StreamResponse:
         digest = digest_from(request, GUEST_COOKIE)
-        guest = await edge.facts.visiting(digest) if digest else None
+        guest = await _visiting(edge, digest) if digest else None
         if digest is None or guest is None:
             raise RefusedError(NOT_SIGNED_IN)
         try:
@@ -103,6 +102,10 @@ def outside_app(edge: Edge, pages: Pages) -> web.Application:
     app.router.add_get("/ws", socket)
     pages.add_routes(app, "guest.html")
     return app
+
+
+async def _visiting(edge: Edge, digest: str) -> Guest | None:
+    return None if edge.driver.ended(digest) else await edge.facts.visiting(digest)
 
 
 def _verify(edge: Edge, text: str, prefix: str) -> InvitationClaim:

@@ -14,6 +14,7 @@ from broker.core.answers import error
 from broker.core.commands import ConnectionId
 from broker.core.errors import (
     BAD_FRAME,
+    BAD_REQUEST,
     DIRECTORY_UNAVAILABLE,
     EDGE_BUSY,
     RATE_LIMITED,
@@ -24,6 +25,7 @@ from broker.core.events import Connected, Disconnected, FrameReceived
 from broker.core.frame_codec import SUBPROTOCOL, FrameError, encode, parse_client_frame
 from broker.core.frames import CallInvite, ChatSend, ClientFrame, Hello
 from broker.shell.gateway.edge import Edge, fresh_id
+from broker.shell.gateway.http import RefusedError
 from broker.shell.source import TokenBucket
 
 SEND_TIMEOUT_SECONDS = 10.0
@@ -100,7 +102,7 @@ class SocketSession:
         """Handle one message; False when this client has had its chances."""
         edge = self.edge
         self.frames_in += 1
-        self.bytes_in += len(text)
+        self.bytes_in += len(text.encode(errors="surrogatepass"))
         edge.metrics.frames.labels(self.listener).inc()
         if not self.bucket.take(edge.clock().monotonic_seconds):
             self.tell(RATE_LIMITED)
@@ -151,8 +153,13 @@ async def serve_socket(
     source: str,
     host: Insider | None = None,
 ) -> web.WebSocketResponse:
-    """Run one WebSocket from upgrade to close."""
+    """Run one WebSocket from upgrade to close. Raises RefusedError before the upgrade."""
     settings = edge.settings.gateway
+    offered = request.headers.get("Sec-WebSocket-Protocol", "")
+    if SUBPROTOCOL not in (name.strip() for name in offered.split(",")):
+        raise RefusedError(BAD_REQUEST)
+    if len(edge.effects.outboxes) >= settings.max_connections:
+        raise RefusedError(EDGE_BUSY)
     socket = web.WebSocketResponse(
         protocols=(SUBPROTOCOL,),
         heartbeat=settings.heartbeat_seconds,
