@@ -30,6 +30,10 @@ def missing_for_service(settings: Settings) -> Iterator[ConfigurationError]:
         yield ConfigurationError(
             "settings", "invitations.secret_file", "is needed: it signs invitation links"
         )
+    if settings.relay.pairing != "session":
+        yield ConfigurationError(
+            "settings", "relay.pairing", "must be `session`: `any` is for a relay that runs alone"
+        )
     for declaration in declarations(Settings):
         file = _value(settings, declaration.path)
         if isinstance(file, Path) and declaration.path != ("data_directory",):

@@ -11,7 +11,7 @@ from pathlib import Path
 from uuid import uuid4
 
 from auth.passwords import hash_password
-from broker.shell.gateway.tls import make_demo_certificate
+from broker.shell.tls import make_demo_certificate
 from config.settings import Settings
 
 EXTERNAL_GROUP = "external-communication"

@@ -8,6 +8,7 @@ import signal
 import typer
 
 from broker.cli.options import ConfigFile, Flags, refuse, settings_or_exit
+from broker.shell.contents import unusable_contents
 from config.readiness import missing_for_service
 from config.settings import Settings
 
@@ -19,7 +20,7 @@ def register(app: typer.Typer) -> None:
 def serve(config: ConfigFile = None, flags: Flags = None) -> None:
     """Run the edge: the inside, outside and admin listeners and the media relay."""
     settings = settings_or_exit(config, flags)
-    if missing := list(missing_for_service(settings)):
+    if missing := [*missing_for_service(settings), *unusable_contents(settings)]:
         refuse(missing)
     # The server takes a second to import: no other sub-command waits for it.
     import uvloop

@@ -69,6 +69,7 @@ class Driver:
         self._next_ticket = 0
         self._timer: asyncio.TimerHandle | None = None
         self._healthy = True
+        self._missed = 0
         self._writer: Writer | None = None
         self._loop = asyncio.get_running_loop()
         self._empty = asyncio.Event()
@@ -134,8 +135,10 @@ class Driver:
                     pending.void = True
         if command.records or command.writes:
             mark = self._journal.append(JournalEntry(now.wall_ms, command.records, command.writes))
-            if mark is not None:
+            if mark is not None or self._healthy:
                 self._writing.owe(Entry(now.wall_ms, command.records, command.writes, mark))
+            else:
+                self._missed += 1
         for effect in command.effects:
             self._perform_narrowing(effect)
 
@@ -166,7 +169,7 @@ class Driver:
             self._journal.entered(settled.entered)
         was_healthy, self._healthy = self._healthy, settled.healthy
         if self._healthy and not was_healthy:
-            missed, self._journal.missed = self._journal.missed, 0
+            missed, self._missed = self._missed, 0
             self.submit(RecordResumed(missed))
         if was_healthy and not self._healthy:
             self.submit(CommitFailed((), outage=True))

@@ -53,8 +53,6 @@ class Journal:
         self._generation: int = _HEADER.unpack_from(self._map, 0)[0]
         self._written = 0
         self._end = _HEADER.size
-        self.missed = 0
-        """Entries that did not fit: the overflow rule is to count them and to say so in the record."""
 
     def close(self) -> None:
         self._map.close()
@@ -72,11 +70,12 @@ class Journal:
         return entries[done:], Mark(self._generation, self._written)
 
     def append(self, entry: JournalEntry) -> Mark | None:
-        """Keep the entry; None when it does not fit."""
+        """Keep the entry; None when it does not fit. Overflow rule: it then reaches the record only while the
+        store is well, unprotected against the death of the process, and is counted as missed during an
+        outage."""
         body = _encode(entry)
         end = self._end + _ENTRY.size + len(body)
         if end + _ENTRY.size > len(self._map):
-            self.missed += 1
             return None
         _ENTRY.pack_into(self._map, end, 0, 0)
         self._map[self._end + _ENTRY.size : end] = body

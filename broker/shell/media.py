@@ -62,7 +62,9 @@ class RelayMedia:
         """The party's own credential, at the relay address of their side of the edge."""
         side = self.settings.outside if party.startswith("g-") else self.settings.inside
         credential = self.relay.issue_credential(session_id, party, expires_at)
-        host = Address(side.relay_host, self.relay.listeners[0].port)
+        listeners = self.relay.listeners
+        own = next((one for one in listeners if one.ip == side.relay_host), listeners[0])
+        host = Address(side.relay_host, own.port)
         return IceServer(
             urls=[f"turn:{host}?transport=udp"],
             username=credential.username,

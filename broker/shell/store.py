@@ -9,10 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, assert_never
 
 from sqlalchemy import Connection, Engine, create_engine, delete, event, insert, select, update
 from sqlalchemy.dialects.sqlite import insert as upsert
+from sqlalchemy.engine import make_url
 
 from auth.personal import Personal
 from auth.principal import Guest, PartyId
@@ -51,7 +53,10 @@ class WaitingMessage:
 
 def open_engine(url: str, *, read_only: bool = False) -> Engine:
     """An engine for the store's URL; for SQLite with the pragmas that durability rests on."""
-    engine = create_engine(url, pool_size=1, max_overflow=0, connect_args=_connect_args(url))
+    # Hidden, because parameters are message texts and names, and errors go to the log.
+    engine = create_engine(
+        url, pool_size=1, max_overflow=0, connect_args=_connect_args(url), hide_parameters=True
+    )
     if engine.dialect.name == "sqlite":
         pragmas = ["journal_mode=WAL", "synchronous=FULL", "busy_timeout=5000"]
         if read_only:
@@ -69,10 +74,19 @@ def _connect_args(url: str) -> dict[str, Any]:
     return {"check_same_thread": False} if url.startswith("sqlite") else {}
 
 
+def _keep_to_ourselves(url: str) -> None:
+    """SQLite gives its journal files the mode of the database: nobody but the service reads any of them."""
+    database = make_url(url).database
+    if make_url(url).get_backend_name() == "sqlite" and database:
+        Path(database).touch(mode=0o600)
+        Path(database).chmod(0o600)
+
+
 class Store:
     """The database. `commit` belongs to the writer's thread, the read methods to the reader's."""
 
     def __init__(self, url: str, ledger: Ledger) -> None:
+        _keep_to_ourselves(url)
         self._engine = open_engine(url)
         METADATA.create_all(self._engine)
         audit_schema.metadata.create_all(self._engine)

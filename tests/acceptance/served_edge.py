@@ -17,7 +17,7 @@ from types import TracebackType
 from typing import Self
 
 from broker.cli.demo_house import DemoPerson, write_people, write_policy
-from broker.shell.gateway.tls import make_demo_certificate
+from broker.shell.tls import make_demo_certificate
 
 START_SECONDS = 20.0
 STOP_SECONDS = 20.0

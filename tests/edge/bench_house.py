@@ -11,7 +11,7 @@ from typing import Self
 from uuid import NAMESPACE_DNS, uuid5
 
 from auth.passwords import hash_password
-from broker.shell.gateway.tls import make_demo_certificate
+from broker.shell.tls import make_demo_certificate
 from config.settings import Settings
 
 LOCAL = "127.0.0.1"

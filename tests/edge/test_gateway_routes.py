@@ -15,8 +15,8 @@ from broker.shell.gateway.admin import admin_app
 from broker.shell.gateway.inside import inside_app
 from broker.shell.gateway.outside import outside_app
 from broker.shell.gateway.pages import Pages
-from broker.shell.gateway.tls import server_context
 from broker.shell.logs import keep_strangers_out
+from broker.shell.tls import server_context
 from tests.edge.bench_house import LOCAL, password_of
 from tests.edge.edge_bench import Bench, edge_bench
 

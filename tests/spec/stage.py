@@ -138,7 +138,7 @@ class Rows:
 class Stage:
     """Insiders on held wires above a held disk."""
 
-    def __init__(self, folder: Path, *, max_pending: int = 1000) -> None:
+    def __init__(self, folder: Path, *, max_pending: int = 1000, journal_bytes: int = 65536) -> None:
         self.now = Now(1_800_000_000_000, 1000.0)
         numbers = itertools.count(1)
 
@@ -156,7 +156,7 @@ class Stage:
         self.rows = Rows()
         self.reads: list[ReadUndelivered] = []
         self.effects = Effects(self.rows, self.reads.append)
-        self.journal = Journal(folder / "journal", 65536)
+        self.journal = Journal(folder / "journal", journal_bytes)
         self.writer = HeldWriter()
         self.driver = Driver(self.house, self.effects, self.journal, lambda: self.now, max_pending)
         self.driver.attach(self.writer)

@@ -8,8 +8,10 @@ import pytest
 from argon2 import PasswordHasher
 from typer.testing import CliRunner
 
+from broker.cli.demo_house import write_people
 from broker.cli.main import app
 from broker.cli.ports import open_ports
+from broker.shell.tls import make_demo_certificate
 from config.reference import SAMPLE_FILE
 from config.settings import Settings
 
@@ -26,8 +28,10 @@ def turngate(monkeypatch: pytest.MonkeyPatch) -> CliRunner:
 def complete(tmp_path: Path) -> list[str]:
     """Flags of a configuration that a service would start with."""
     (tmp_path / "policy.toml").write_text("revision = 1\n", encoding="utf-8")
-    for name in ("certificate.pem", "key.pem", "people.ldif"):
-        (tmp_path / name).touch(mode=0o600)
+    certificate, key = make_demo_certificate(tmp_path, ["localhost"])
+    certificate.rename(tmp_path / "certificate.pem")
+    key.rename(tmp_path / "key.pem")
+    write_people(tmp_path / "people.ldif")
     settings = {
         "tls.certificate_file": "certificate.pem",
         "tls.private_key_file": "key.pem",
@@ -56,6 +60,25 @@ def test_a_first_run_is_told_everything_a_service_needs(monkeypatch: pytest.Monk
         "policy.file",
         "invitations.secret_file",
     ]
+
+
+def test_a_directory_and_a_certificate_that_would_not_load_are_told(
+    turngate: CliRunner, complete: list[str], tmp_path: Path
+) -> None:
+    (tmp_path / "people.ldif").write_text("version: 1\n\nnonsense\n", encoding="utf-8")
+    (tmp_path / "certificate.pem").write_text("", encoding="utf-8")
+    result = turngate.invoke(app, ["check", *complete])
+    assert result.exit_code == 1
+    places = [line.split(": ")[1] for line in result.stderr.splitlines()]
+    assert places == ["directory.ldif_file", "tls.certificate_file"]
+
+
+def test_a_service_refuses_the_pairing_of_a_relay_that_runs_alone(
+    turngate: CliRunner, complete: list[str]
+) -> None:
+    result = turngate.invoke(app, ["check", *complete, "--set", "relay.pairing=any"])
+    assert result.exit_code == 1
+    assert result.stderr.splitlines()[0].split(": ")[1] == "relay.pairing"
 
 
 def test_wrong_settings_are_one_line_each_and_exit_with_1(turngate: CliRunner) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from broker.core.commands import ConnectionId
-from broker.core.events import Disconnected, Ticked
+from broker.core.events import Disconnected, SignOutRequested, Ticked
 from broker.core.frames import CallAccept, CallHangUp, CallInvite, ChatAccepted, ChatSend, Error, PresenceSet
 from tests.spec.stage import Sent, Stage
 
@@ -203,3 +203,30 @@ async def test_a_connection_that_closed_meanwhile_gets_nothing(stage: Stage) -> 
     stage.driver.submit(Disconnected(ConnectionId("n-bob"), "client_gone", 1, 2, 3, 4))
     stage.settle()
     assert bob.frames == []
+
+
+async def test_a_full_journal_costs_no_record_while_the_store_is_well(tmp_path: Path) -> None:
+    stage = Stage(tmp_path, journal_bytes=4096)
+    for number in range(100):
+        stage.driver.submit(SignOutRequested(f"digest-{number}"))
+    assert len(stage.writer.owed) == 100
+    stage.settle()
+    assert not stage.writer.owed
+
+
+async def test_what_a_full_journal_could_not_keep_in_an_outage_is_counted(
+    tmp_path: Path,
+) -> None:
+    stage = Stage(tmp_path, journal_bytes=4096)
+    stage.connect("alice")
+    stage.connect("bob")
+    chat(stage, "fails")
+    stage.commit(works=False)
+    for number in range(100):
+        stage.driver.submit(SignOutRequested(f"digest-{number}"))
+    kept = len(stage.writer.owed) - 1
+    assert 0 < kept < 100
+    stage.commit()
+    (resumed,) = [record for _, entry in stage.writer.waiting for record in entry.records]
+    assert resumed.type == "record.resumed"
+    assert resumed.fields["entries_missed"] == 100 - kept

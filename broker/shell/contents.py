@@ -1,0 +1,30 @@
+"""Contents: whether the files that the settings name can be used for what they are named for."""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import Iterator
+
+from auth.ldif_people import read_people
+from auth.ldif_records import LdifError
+from broker.shell.tls import server_context
+from config.errors import ConfigurationError
+from config.settings import Settings
+
+
+def unusable_contents(settings: Settings) -> Iterator[ConfigurationError]:
+    """Every reason why the directory or the certificate would not load. A missing file is not its business.
+    """
+    ldif_file = settings.directory.ldif_file
+    if ldif_file is not None and ldif_file.is_file():
+        try:
+            read_people(ldif_file.read_bytes())
+        except (LdifError, OSError) as refused:
+            yield ConfigurationError("settings", "directory.ldif_file", str(refused))
+    certificate, key = settings.tls.certificate_file, settings.tls.private_key_file
+    if certificate is not None and key is not None and certificate.is_file() and key.is_file():
+        try:
+            server_context(certificate, key)
+        except (ssl.SSLError, OSError) as refused:
+            reason = refused.reason if isinstance(refused, ssl.SSLError) else refused.strerror
+            yield ConfigurationError("settings", "tls.certificate_file", f"does not load: {reason}")
