@@ -110,7 +110,9 @@ class Watch:
             assert getattr(frame, "call_id", None) not in self._ended, f"{frame} of a call that is over"
         if party in self._hosts:
             known = {party, self._hosts[party]}
-            named = {text for text in texts_of(frame.model_dump()) if text in self._everybody()}
+            echo = {"ref", "call_id"} if isinstance(frame, Error) else set()
+            said = frame.model_dump(exclude=echo)
+            named = {text for text in texts_of(said) if text in self._everybody()}
             assert named <= known, f"a guest was told of {named - known}"
 
     def _everybody(self) -> set[str]:
