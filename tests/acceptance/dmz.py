@@ -109,9 +109,8 @@ def _observe(rooms: Namespaces, edge: ServedEdge, folder: Path) -> Evidence:
 
     async def play() -> tuple[Account, Account]:
         async with asyncio.timeout(SESSION_SECONDS):
-            return await hold_session(
-                edge, rooms.prefix("inside"), rooms.prefix("outside"), CALL_SECONDS, look
-            )
+            prefixes = rooms.prefix("inside"), rooms.prefix("outside")
+            return await hold_session(edge, *prefixes, CALL_SECONDS, look, (WORKSTATION, GUEST))
 
     with (
         capturing(rooms.prefix("inside"), "eth0", folder / "workstation.pcap") as at_workstation,

@@ -10,16 +10,19 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 from broker.client.call import Call
 from broker.client.http import redeem, sign_in
 from broker.client.invitations import split_link
 from broker.client.participant import Participant, join
+from broker.core.frame_codec import encode
+from broker.core.frames import CallAnswer, CallCandidate, CallOffer, ClientFrame
 
 STEP_SECONDS = 30.0
 MESSAGES = {"insider": "Good morning!", "guest": "Hello from outside."}
@@ -27,6 +30,44 @@ MESSAGES = {"insider": "Good morning!", "guest": "Hello from outside."}
 
 def tell(**facts: Any) -> None:
     print(json.dumps(facts), flush=True)
+
+
+def indiscreet(sdp: str, address: str) -> str:
+    """A description as of a client that gives its address away wherever there is room for it."""
+    lines = []
+    for line in sdp.splitlines():
+        if line.startswith(("o=", "c=")):
+            lines.append(line.rpartition(" ")[0] + f" {address}")
+        elif line.startswith("a=candidate:"):
+            lines.append(f"{line} raddr {address} rport 9")
+        elif line.startswith("m="):
+            lines += [line, f"i={address}"]
+        else:
+            lines.append(line)
+        if line.startswith("a=mid:"):
+            lines += [f"a={candidate}" for candidate in own_candidates(address)]
+            lines += [f"a=rtcp:9 IN IP4 {address}", f"a=x-at:{address}"]
+    return "\r\n".join(lines) + "\r\n"
+
+
+def own_candidates(address: str) -> tuple[str, ...]:
+    host = f"candidate:1 1 udp 2130706431 {address} 50000 typ host"
+    return host, f"candidate:2 1 udp 1694498815 {address} 50000 typ srflx raddr {address} rport 50000"
+
+
+def indiscreet_encoder(address: str) -> Callable[[ClientFrame], str]:
+    def indiscreetly(frame: ClientFrame) -> str:
+        if isinstance(frame, CallOffer | CallAnswer):
+            frame = frame.model_copy(update={"sdp": indiscreet(frame.sdp, address)})
+            tell(gave_away=True)
+        return encode(frame)
+
+    return indiscreetly
+
+
+async def trickle(me: Participant, call: Call, address: str) -> None:
+    for candidate in own_candidates(address):
+        await me.connection.send(CallCandidate(call_id=call.call_id, candidate=candidate, mid="0"))
 
 
 async def insider(order: dict[str, Any], frames: list[str]) -> None:
@@ -42,6 +83,8 @@ async def insider(order: dict[str, Any], frames: list[str]) -> None:
         tell(heard=(await me.chat.next_message(timeout_seconds=STEP_SECONDS)).text)
         async with me.calls.place(guest.party, ["audio", "video"]) as call:
             await call.connected()
+            if order["gives_away"]:
+                await trickle(me, call, order["gives_away"])
             tell(connected=True)
             # A little longer than the guest, who must have counted before the call ends.
             await _stay(call, order["call_seconds"] + 1.0)
@@ -60,6 +103,8 @@ async def guest(order: dict[str, Any], frames: list[str]) -> None:
         ring = await me.calls.next_ring(STEP_SECONDS)
         async with me.calls.accept(ring) as call:
             await call.connected()
+            if order["gives_away"]:
+                await trickle(me, call, order["gives_away"])
             tell(connected=True)
             await _stay(call, order["call_seconds"])
             facts = await _facts(call)
@@ -102,7 +147,10 @@ async def _facts(call: Call) -> dict[str, Any]:
 def main() -> None:
     order = json.loads(sys.stdin.readline())
     frames: list[str] = []
-    asyncio.run({"insider": insider, "guest": guest}[order["role"]](order, frames))
+    run = {"insider": insider, "guest": guest}[order["role"]]
+    encoder = indiscreet_encoder(order["gives_away"]) if order["gives_away"] else encode
+    with patch("broker.client.connection.encode", encoder):
+        asyncio.run(run(order, frames))
 
 
 if __name__ == "__main__":

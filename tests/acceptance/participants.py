@@ -21,6 +21,8 @@ class Account:
     """What one participant says of the session."""
 
     heard: str
+    gave_away: bool
+    """Whether it told the edge its address in a description, and candidates with it."""
     call: dict[str, Any]
     """The client's report and the packets missed."""
     frames: tuple[str, ...]
@@ -33,22 +35,27 @@ async def hold_session(
     guest_prefix: Sequence[str],
     call_seconds: float,
     during_call: Callable[[], Awaitable[None]],
+    given_away: tuple[str, str] | None = None,
 ) -> tuple[Account, Account]:
     """Sign-in, invitation, lobby, chat and a call; the insider's account of it and the guest's.
 
-    A prefix goes before the participant's command. AssertionError when a step fails.
+    A prefix goes before the participant's command. `given_away` are addresses that insider and guest tell
+    the edge as if they were to be passed on. AssertionError when a step fails.
     """
     alice = edge.person("alice")
+    insiders, guests = given_away or (None, None)
     shared = {"ca_file": str(edge.ca_file), "call_seconds": call_seconds}
     insider_order = shared | {
         "role": "insider",
         "origin": edge.inside,
         "login": alice.login,
         "password": alice.password,
+        "gives_away": insiders,
     }
     async with _participant(insider_prefix, insider_order) as insider:
         link = await insider.told("link")
-        async with _participant(guest_prefix, shared | {"role": "guest", "link": link}) as guest:
+        guest_order = shared | {"role": "guest", "link": link, "gives_away": guests}
+        async with _participant(guest_prefix, guest_order) as guest:
             for participant in (insider, guest):
                 await participant.told("connected")
             await during_call()
@@ -71,7 +78,8 @@ class _Participant:
 
     async def account(self, call_seconds: float) -> Account:
         call = await self.told("call", STEP_SECONDS + call_seconds)
-        return Account(self._facts["heard"], call, tuple(self._facts["frames"]))
+        gave_away = self._facts.get("gave_away", False)
+        return Account(self._facts["heard"], gave_away, call, tuple(self._facts["frames"]))
 
 
 @asynccontextmanager

@@ -116,6 +116,9 @@ def test_no_payload_holds_the_other_sides_address_in_any_spelling(evidence: Evid
 
 
 def test_no_frame_tells_a_participant_an_address_of_the_other_side(evidence: Evidence) -> None:
+    # Both gave their address away in descriptions and candidates; what is passed on is the edge's doing.
+    assert evidence.insider.gave_away
+    assert evidence.guest.gave_away
     to_insider, to_guest = "".join(evidence.insider.frames), "".join(evidence.guest.frames)
     # Each is told of the relay on its own side, so these are the frames that could tell too much.
     assert f"turn:{EDGE_INSIDE}:" in to_insider
