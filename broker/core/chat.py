@@ -10,7 +10,16 @@ from auth.principal import Guest, Insider
 from broker.audit.record import JsonValue
 from broker.core.answers import deny, refuse, unrecorded
 from broker.core.clock import Now
-from broker.core.commands import Command, Note, SaveMessage, SettleMessage, Show
+from broker.core.commands import (
+    Answer,
+    Command,
+    Note,
+    PlainEffect,
+    ReadUndelivered,
+    SaveMessage,
+    SettleMessage,
+    Show,
+)
 from broker.core.errors import MESSAGE_TOO_LONG, PEER_UNREACHABLE, UNKNOWN_MESSAGE
 from broker.core.events import StoredMessage, UndeliveredRead
 from broker.core.frames import ChatAccepted, ChatMessage, ChatReceived, ChatSend
@@ -97,7 +106,16 @@ def received(house: House, connection: Connection, frame: ChatReceived, now: Now
         "chat.delivered", connection.connection_id, message_id=frame.message_id, recipient=connection.party
     )
     settle = SettleMessage(frame.message_id, connection.party, "delivered")
-    return [Note((record,), writes=(settle,))]
+    return [Note((record,), _read_on(connection), writes=(settle,))]
+
+
+def _read_on(connection: Connection) -> tuple[PlainEffect, ...]:
+    """The next of what waits, once the connection has acknowledged everything it was sent: no reader is given
+    more at once than their queue holds."""
+    if not connection.more_waiting or any(connection.shown_messages.values()):
+        return ()
+    connection.more_waiting = False
+    return (ReadUndelivered(connection.connection_id, connection.party, later=True),)
 
 
 def deliver_undelivered(house: House, event: UndeliveredRead, now: Now) -> list[Command]:
@@ -108,7 +126,9 @@ def deliver_undelivered(house: House, event: UndeliveredRead, now: Now) -> list[
     commands: list[Command] = []
     for message in event.messages:
         commands.extend(_deliver(house, connection, message, now))
-    return commands
+    connection.more_waiting = event.more
+    read_on = _read_on(connection)  # at once when all of these were withheld
+    return [*commands, Answer(read_on)] if read_on else commands
 
 
 def _deliver(house: House, connection: Connection, message: StoredMessage, now: Now) -> list[Command]:

@@ -90,6 +90,8 @@ class ReadUndelivered:
 
     connection_id: ConnectionId
     party: PartyId
+    later: bool = False
+    """Not at once: a client may acknowledge no faster than it may send."""
 
 
 PlainEffect = Tell | ReplyRefused | AllowPayloadTypes | ReadUndelivered

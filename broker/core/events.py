@@ -114,6 +114,8 @@ class StoredMessage:
 class UndeliveredRead:
     connection_id: ConnectionId
     messages: tuple[StoredMessage, ...]
+    more: bool = False
+    """Whether others may wait behind these."""
 
 
 @dataclass(frozen=True, slots=True)

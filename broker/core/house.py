@@ -70,6 +70,8 @@ class Connection:
     """Parties whose status this connection's person may see, as decided when each was shown."""
     shown_messages: dict[str, bool] = field(default_factory=dict)
     """Ids of messages sent to this connection, oldest first; True while it has not acknowledged them."""
+    more_waiting: bool = False
+    """Messages wait that did not fit into what was read for this connection last."""
     closing: bool = False
 
     @property

@@ -76,9 +76,9 @@ class Facts:
         now = self._clock().wall_seconds
         return await self._read(lambda: self._store.visit_of(token_digest, now))
 
-    async def undelivered(self, party: PartyId) -> tuple[StoredMessage, ...]:
-        """What waits for this party, each with its sender as they are now."""
-        waiting = await self._read(lambda: self._store.waiting_messages(party))
+    async def undelivered(self, party: PartyId, limit: int) -> tuple[StoredMessage, ...]:
+        """The oldest that wait for this party, each with its sender as they are now."""
+        waiting = await self._read(lambda: self._store.waiting_messages(party, limit))
         senders: dict[PartyId, Insider | Guest | None] = {}
         for message in waiting:
             if message.sender not in senders:
@@ -99,4 +99,5 @@ class Facts:
 
     async def _read(self, query: Callable[[], Value]) -> Value:
         loop = asyncio.get_running_loop()
-        return await asyncio.wait_for(loop.run_in_executor(self._reader, query), READ_TIMEOUT_SECONDS)
+        async with asyncio.timeout(READ_TIMEOUT_SECONDS):
+            return await loop.run_in_executor(self._reader, query)

@@ -163,6 +163,8 @@ def _driver(
     journal: Journal,
 ) -> tuple[Driver, Effects]:
     signer = _signer(parts)
+    gateway = settings.gateway
+    at_once = max(1, min(gateway.send_queue_frames, gateway.frames_burst) // 2)
 
     def ice_server_for(session_id: str, party: PartyId, expires_at: int) -> IceServer:
         return media.ice_server(session_id, party, expires_at)
@@ -175,13 +177,15 @@ def _driver(
         tasks.create_task(deliver(effect))
 
     async def deliver(effect: ReadUndelivered) -> None:
+        if effect.later:
+            await asyncio.sleep(at_once / gateway.frames_per_second)
         try:
-            messages = await facts.undelivered(effect.party)
+            messages = await facts.undelivered(effect.party, at_once)
         except Exception:  # the messages stay in the store and come with the next connection
             log.exception("chat.undelivered_unread")
             return
         if messages:
-            driver.submit(UndeliveredRead(effect.connection_id, messages))
+            driver.submit(UndeliveredRead(effect.connection_id, messages, len(messages) == at_once))
 
     rules = house_rules(settings)
     gate = Gate(parts.policy, fresh_id)

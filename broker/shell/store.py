@@ -28,9 +28,6 @@ from broker.core.gate import Receipt
 from broker.shell.journal import Mark
 from broker.shell.schema import INVITATIONS, JOURNAL_MARK, MESSAGES, METADATA, SIGN_INS, VISITS
 
-MAX_UNDELIVERED_READ = 500
-"""How many waiting messages one connection is given at once; the rest come with the next connection."""
-
 
 @dataclass(frozen=True, slots=True)
 class Entry:
@@ -150,13 +147,13 @@ class Store:
             row = connection.execute(select(VISITS).where(VISITS.c.guest == party)).one_or_none()
         return _guest(row) if row is not None else None
 
-    def waiting_messages(self, party: PartyId) -> list[WaitingMessage]:
+    def waiting_messages(self, party: PartyId, limit: int) -> list[WaitingMessage]:
         """The oldest messages that wait for this party."""
         query = (
             select(MESSAGES)
             .where(MESSAGES.c.recipient == party, MESSAGES.c.outcome.is_(None))
             .order_by(MESSAGES.c.sent_at_ms, MESSAGES.c.message_id)
-            .limit(MAX_UNDELIVERED_READ)
+            .limit(limit)
         )
         with self._reader.connect() as connection:
             rows = connection.execute(query).all()

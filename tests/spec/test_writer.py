@@ -193,7 +193,7 @@ def test_a_message_sent_twice_is_stored_once(bench: Bench) -> None:
     received = 0
     while received < 2:
         received += len(bench.outcome().receipts)
-    waiting = bench.store.waiting_messages(PartyId("u-2"))
+    waiting = bench.store.waiting_messages(PartyId("u-2"), 100)
     assert [m.text.reveal() for m in waiting] == ["hello"]
 
 

@@ -60,7 +60,8 @@ class Edge:
         self.effects.replies[request_id] = waiting
         try:
             self.driver.submit(event)
-            return await asyncio.wait_for(waiting, REPLY_TIMEOUT_SECONDS)
+            async with asyncio.timeout(REPLY_TIMEOUT_SECONDS):
+                return await waiting
         finally:
             del self.effects.replies[request_id]
 

@@ -72,11 +72,11 @@ class SocketOutbox:
             item = await self._queue.get()
             if isinstance(item, _Close):
                 code = CLOSE_CODE_BASE + item.http_status
-                await asyncio.wait_for(
-                    self._socket.close(code=code, message=item.code.encode()), SEND_TIMEOUT_SECONDS
-                )
+                async with asyncio.timeout(SEND_TIMEOUT_SECONDS):
+                    await self._socket.close(code=code, message=item.code.encode())
                 return
-            await asyncio.wait_for(self._socket.send_str(item), SEND_TIMEOUT_SECONDS)
+            async with asyncio.timeout(SEND_TIMEOUT_SECONDS):
+                await self._socket.send_str(item)
             self.frames_out += 1
             self.bytes_out += len(item.encode())
 
