@@ -80,6 +80,10 @@ demo: setup ## Run the whole product with its embedded defaults [ADDRESS=ip]
 load: setup-test ## Run the load tests and write their report
 	@echo 'Load generators, budgets and reports live in loadtests/; see loadtests/README.md for what there is to run.'
 
+.PHONY: soak
+soak: setup-test ## Hold an eleven-minute call through a served edge; not one media packet may be lost
+	@$(BIN)/python -m loadtests.soak
+
 .PHONY: docs
 docs: setup ## Write the reference pages and sample files that are generated from declarations
 	@$(BIN)/python -m config.reference
