@@ -134,13 +134,19 @@ async def _facts(call: Call) -> dict[str, Any]:
     numbers."""
     assert call._peer is not None
     stats = (await call._peer._peer.getStats()).values()
-    here = {entry.kind: entry.packetsLost for entry in stats if entry.type == "inbound-rtp"}
-    there = {entry.kind: entry.packetsLost for entry in stats if entry.type == "remote-inbound-rtp"}
-    received = {entry.kind: entry.packetsReceived for entry in stats if entry.type == "inbound-rtp"}
+
+    def counted(entries: str, what: str) -> dict[str, int]:
+        # Of one kind there are two streams once something has been sent again.
+        counts = {"audio": 0, "video": 0}
+        for entry in stats:
+            if entry.type == entries:
+                counts[entry.kind] += getattr(entry, what)
+        return counts
+
     return asdict(await call.report()) | {
-        "packets_lost": here,
-        "packets_lost_by_counterpart": there,
-        "packets_received": received,
+        "packets_lost": counted("inbound-rtp", "packetsLost"),
+        "packets_lost_by_counterpart": counted("remote-inbound-rtp", "packetsLost"),
+        "packets_received": counted("inbound-rtp", "packetsReceived"),
     }
 
 
