@@ -279,7 +279,7 @@ def consistent(play: Playbook) -> None:
     assert all(invitation.redemptions_left >= 0 for invitation in house.invitations.values())
 
 
-@settings(max_examples=150)
+@settings(max_examples=300)
 @given(st.lists(STEP, min_size=20, max_size=80))
 def test_no_sequence_of_events_breaks_a_law(steps: list[Any]) -> None:
     world = World()

@@ -14,6 +14,7 @@ from broker.core.errors import (
 )
 from broker.core.events import StoredMessage
 from broker.core.frames import ChatAccepted, ChatMessage, ChatReceived, ChatSend, InsiderWelcome, PresenceSet
+from broker.core.house import MAX_SHOWN_MESSAGES
 from broker.policy.decision import Code
 from config.policy import Action
 from tests.spec.playbook import Playbook, allow_everything, deny_everything, frames_to, without
@@ -209,6 +210,16 @@ def test_a_message_that_came_twice_may_be_acknowledged_twice() -> None:
     assert (play >> ada.says(text_to(bob.party))).frame(ChatMessage).message_id == message_id
     assert (play >> bob.says(ChatReceived(message_id=message_id))).writes
     assert (play >> bob.says(ChatReceived(message_id=message_id))).commands == []
+
+
+def test_what_a_connection_leaves_unacknowledged_is_bounded_and_the_oldest_is_forgotten_first() -> None:
+    play = Playbook()
+    ada, bob = play.person("ada"), play.person("bob")
+    waiting = [stored(ada.principal, f"m-{number}") for number in range(MAX_SHOWN_MESSAGES + 1)]
+    play >> bob.reads(*waiting)
+    assert len(play.house.connections[bob.connection_id].shown_messages) == MAX_SHOWN_MESSAGES
+    assert play >> bob.says(ChatReceived(message_id="m-0")) << bob.refused(UNKNOWN_MESSAGE)
+    assert (play >> bob.says(ChatReceived(message_id="m-1"))).writes
 
 
 def test_a_message_tells_no_status_to_somebody_who_may_not_see_it() -> None:

@@ -251,9 +251,10 @@ def test_a_guest_who_leaves_for_good_ends_the_visit() -> None:
     assert left.record("visit.closed").fields["reason"] == "left"
     assert left.writes == [EndVisit(guest.party)]
     assert guest.token in play.house.ended_tokens
-    late = play.joined(ada.principal)
-    assert late.party == ada.party
-    assert guest.party not in play.house.connections[late.connection_id].sees
+    assert guest.party not in play.house.connections[ada.connection_id].sees
+    late = play.connects(ada.principal)
+    play >> late.arrives()
+    assert guest.party not in [c.party for c in (play >> late.hello()).frame(InsiderWelcome).contacts]
 
 
 @pytest.mark.parametrize(("admitted", "record"), [(False, "visit.refused"), (True, "visit.closed")])
