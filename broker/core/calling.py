@@ -33,7 +33,7 @@ from broker.core.frames import (
     EndReason,
 )
 from broker.core.house import Connection, House
-from broker.core.reach import counterpart_subject, hindrance
+from broker.core.reach import ask_everywhere, hindrance, places
 from broker.core.recording import draft, named
 from broker.policy.decision import Decision
 from config.policy import Action
@@ -52,8 +52,8 @@ def invite(
     media = tuple(sorted(set(frame.media)))
     decisions = []
     for medium in media:
-        subject = counterpart_subject(house, counterpart)
-        decision = house.gate.ask(ACTION_OF_MEDIA[medium], connection.subject, subject, now)
+        action = ACTION_OF_MEDIA[medium]
+        decision = ask_everywhere(house, action, [connection.subject], places(house, counterpart), now)
         if not decision.allowed:
             return deny(connection.connection_id, decision, ref=frame.ref)
         decisions.append(decision)
@@ -166,6 +166,13 @@ def accept(house: House, connection: Connection, frame: CallAccept, now: Now) ->
         return refuse(connection.connection_id, CALL_STATE, call_id=frame.call_id)
     if next_state is None or not call.grant.holds(connection.party, now):
         return refuse(connection.connection_id, CALL_STATE, call_id=frame.call_id)
+    caller = house.connections[call.caller_connection].subject
+    decisions = [
+        house.gate.ask(action, caller, connection.subject, now) for action in sorted(call.grant.actions)
+    ]
+    for decision in decisions:
+        if not decision.allowed:
+            return deny(connection.connection_id, decision, call.call_id)
     call.state = next_state
     call.callee_connection = connection.connection_id
     until = call.grant.until_unix_seconds + CREDENTIAL_MARGIN_SECONDS
@@ -183,7 +190,7 @@ def accept(house: House, connection: Connection, frame: CallAccept, now: Now) ->
     record = draft(
         "call.answered",
         call.call_id,
-        basis=call.grant,
+        basis=decisions,
         personal=named("callee", connection.principal, connection.source),
         callee=connection.party,
         connection=connection.connection_id,
@@ -195,7 +202,7 @@ def accept(house: House, connection: Connection, frame: CallAccept, now: Now) ->
     )
     failure = unrecorded(connection.connection_id)
     return [
-        house.gate.opening(call.call_id, call.grant, (record,), effects, on_failure=failure, then=elsewhere),
+        house.gate.opening(call.call_id, decisions, (record,), effects, on_failure=failure, then=elsewhere),
     ]
 
 

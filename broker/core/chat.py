@@ -24,7 +24,7 @@ from broker.core.errors import MESSAGE_TOO_LONG, PEER_UNREACHABLE, UNKNOWN_MESSA
 from broker.core.events import StoredMessage, UndeliveredRead
 from broker.core.frames import ChatAccepted, ChatMessage, ChatReceived, ChatSend
 from broker.core.house import Connection, House
-from broker.core.reach import counterpart_subject, hindrance
+from broker.core.reach import ask_everywhere, hindrance, places
 from broker.core.recording import draft, named
 from config.policy import Action
 
@@ -37,8 +37,8 @@ def send(
         return refuse(connection.connection_id, MESSAGE_TOO_LONG, frame.ref)
     if counterpart is None or counterpart.party == connection.party:
         return refuse(connection.connection_id, PEER_UNREACHABLE, frame.ref)
-    subject = counterpart_subject(house, counterpart)
-    decision = house.gate.ask(Action.CHAT_SEND, connection.subject, subject, now)
+    recipient = places(house, counterpart)
+    decision = ask_everywhere(house, Action.CHAT_SEND, [connection.subject], recipient, now)
     if not decision.allowed:
         return deny(connection.connection_id, decision, ref=frame.ref)
     out_of_reach = hindrance(house, connection.principal, counterpart)
@@ -141,8 +141,8 @@ def _deliver(house: House, connection: Connection, message: StoredMessage, now: 
     if message.sender is None:
         record = draft("chat.withheld", connection.connection_id, code="SENDER_GONE", more=facts)
         return [Note((record,), writes=(withhold,))]
-    sender = counterpart_subject(house, message.sender)
-    decision = house.gate.ask(Action.CHAT_SEND, sender, connection.subject, now)
+    sender = places(house, message.sender)
+    decision = ask_everywhere(house, Action.CHAT_SEND, sender, [connection.subject], now)
     if not decision.allowed:
         record = draft(
             "chat.withheld", connection.connection_id, basis=(decision,), code=decision.code.value, more=facts

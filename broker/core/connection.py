@@ -34,7 +34,7 @@ from broker.core.house import Connection, House
 from broker.core.invitation import info
 from broker.core.leaving import close, leave
 from broker.core.presence import appear, presence_opened, visible_people
-from broker.core.reach import counterpart_subject
+from broker.core.reach import ask_everywhere, places
 from broker.core.recording import draft, named
 from broker.policy.decide import Subject
 from broker.policy.decision import Decision
@@ -101,7 +101,7 @@ def _ask_entry(house: House, connection: Connection, host: Insider | None, now: 
         return house.gate.ask(Action.EDGE_SIGNIN, connection.subject, None, now)
     if host is None:
         return None
-    return house.gate.ask(Action.EDGE_JOIN, connection.subject, counterpart_subject(house, host), now)
+    return ask_everywhere(house, Action.EDGE_JOIN, [connection.subject], places(house, host), now)
 
 
 def _entry_denied(connection: Connection, decision: Decision | None) -> Note:
@@ -139,7 +139,8 @@ def _welcome_insider(
     house: House, connection: Connection, people: tuple[Insider, ...], basis: Decision, now: Now
 ) -> list[Command]:
     seen = visible_people(house, connection, people, now)
-    guests = visit.guests_of(house, connection.party)
+    welcome = visit.may_be_with(house, connection, now)
+    guests = [v for v in visit.guests_of(house, connection.party) if v.guest.party in welcome]
     connection.sees = {person.party for person, _ in seen} | {v.guest.party for v in guests}
     appearance = appear(house, connection, now)
     contacts = [house.contact(person) for person, _ in seen] + [house.contact(v.guest) for v in guests]
@@ -147,7 +148,11 @@ def _welcome_insider(
         you=house.contact(connection.principal),
         contacts=contacts,
         invitations=[info(i) for i in house.invitations.values() if i.invited_by == connection.party],
-        lobby=[visit.waiting(house, v) for v in visit.lobby_of(house, connection.party)],
+        lobby=[
+            visit.waiting(house, v)
+            for v in visit.lobby_of(house, connection.party)
+            if v.guest.party in welcome
+        ],
     )
     sees = [(person.party, decision) for person, decision in seen]
     return [

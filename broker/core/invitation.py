@@ -28,7 +28,7 @@ from broker.core.frames import (
 )
 from broker.core.house import Connection, House, Invitation, Visit
 from broker.core.outage import count_refusal
-from broker.core.reach import counterpart_subject
+from broker.core.reach import ask_everywhere, places
 from broker.core.recording import draft, named
 from broker.policy.decide import Subject
 from config.policy import Action
@@ -116,7 +116,7 @@ def redeem(house: House, event: RedeemRequested, now: Now) -> list[Command]:
         return [*counted, Answer((reply(event.request_id, INVITATION_INVALID),))]
     guest = Guest(PartyId(f"g-{house.ids()}"), event.name, invitation.invitation_id, invitation.invited_by)
     subject = Subject(guest, event.source.reveal())
-    decision = house.gate.ask(Action.EDGE_JOIN, subject, counterpart_subject(house, event.inviter), now)
+    decision = ask_everywhere(house, Action.EDGE_JOIN, [subject], places(house, event.inviter), now)
     if not decision.allowed:
         return reply_denied(event.request_id, decision)
     invitation.redemptions_left -= 1

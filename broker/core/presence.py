@@ -18,7 +18,7 @@ from broker.core.frames import (
     ShownStatus,
 )
 from broker.core.house import FOLDED_STATUS, Connection, House
-from broker.core.reach import counterpart_subject, hindrance
+from broker.core.reach import ask_everywhere, hindrance, places
 from broker.core.recording import draft
 from broker.policy.decision import Decision
 from config.policy import Action
@@ -32,8 +32,9 @@ def visible_people(
     for person in people:
         if person.party == connection.party:
             continue
-        subject = counterpart_subject(house, person)
-        decision = house.gate.ask(Action.PRESENCE_SEE, connection.subject, subject, now)
+        decision = ask_everywhere(
+            house, Action.PRESENCE_SEE, [connection.subject], places(house, person), now
+        )
         if decision.allowed:
             seen.append((person, decision))
     return seen

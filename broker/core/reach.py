@@ -6,16 +6,36 @@ guest in.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from auth.principal import Guest, Insider
+from broker.core.clock import Now
 from broker.core.errors import PEER_UNREACHABLE, STILL_IN_LOBBY, ErrorRow
 from broker.core.house import House
 from broker.policy.decide import Subject
+from broker.policy.decision import Decision
+from config.policy import Action
 
 
-def counterpart_subject(house: House, principal: Insider | Guest) -> Subject:
-    """The counterpart as policy sees them: with the source of one of their connections when there is one."""
-    connection = next(house.of_party(principal.party), None)
-    return Subject(principal, connection.source.reveal() if connection else None)
+def places(house: House, principal: Insider | Guest) -> list[Subject]:
+    """The party as policy sees them: once for every address they are connected from, once without any when
+    they are not connected."""
+    sources = dict.fromkeys(connection.source.reveal() for connection in house.of_party(principal.party))
+    return [Subject(principal, source) for source in sources] or [Subject(principal, None)]
+
+
+def ask_everywhere(
+    house: House, action: Action, actor: Sequence[Subject], counterpart: Sequence[Subject], now: Now
+) -> Decision:
+    """Ask for every pair of places. One denial denies: what reaches a person reaches all of their
+    connections, one in a zone of high sensitivity included."""
+    decisions = (house.gate.ask(action, one, other, now) for one in actor for other in counterpart)
+    decision = next(decisions)
+    for further in decisions:
+        if not decision.allowed:
+            break
+        decision = further
+    return decision
 
 
 def hindrance(house: House, actor: Insider | Guest, counterpart: Insider | Guest) -> ErrorRow | None:

@@ -35,7 +35,7 @@ from broker.core.frames import (
 )
 from broker.core.house import Connection, House, Visit
 from broker.core.presence import presence_opened
-from broker.core.reach import counterpart_subject
+from broker.core.reach import ask_everywhere, places
 from broker.core.recording import draft, named
 from broker.policy.decision import Decision
 from config.policy import Action
@@ -58,6 +58,17 @@ def lobby_of(house: House, host: PartyId) -> list[Visit]:
 def guests_of(house: House, host: PartyId) -> list[Visit]:
     """Guests of this host who have been let in, connected or not."""
     return [v for v in house.visits.values() if v.guest.invited_by == host and v.admitted]
+
+
+def may_be_with(house: House, connection: Connection, now: Now) -> frozenset[PartyId]:
+    """Those of this host's guests who may be with them where this connection is. A connection in a zone of
+    high sensitivity is shown none."""
+    own = [v.guest for v in house.visits.values() if v.guest.invited_by == connection.party]
+    return frozenset(
+        guest.party
+        for guest in own
+        if ask_everywhere(house, Action.EDGE_JOIN, places(house, guest), [connection.subject], now).allowed
+    )
 
 
 def _present(house: House, visit: Visit) -> bool:
@@ -100,7 +111,7 @@ def _see_host(
     house: House, connection: Connection, host: Insider, now: Now
 ) -> list[tuple[PartyId, Decision]]:
     """Whether this guest's connection may see how reachable their host is, with the decision if it may."""
-    decision = house.gate.ask(Action.PRESENCE_SEE, connection.subject, counterpart_subject(house, host), now)
+    decision = ask_everywhere(house, Action.PRESENCE_SEE, [connection.subject], places(house, host), now)
     if not decision.allowed:
         connection.sees.discard(host.party)
         return []

@@ -121,7 +121,7 @@ def test_accepting_gives_both_sides_their_credentials_and_stops_the_ringing_else
         << ada.shown(CallAccepted, role="caller", call_id=call_id)
         << bob2.told(CallEnded, call_id=call_id, reason="answered_elsewhere")
     )
-    assert answered.record("call.answered").fields["grant"] == call_id
+    assert [d["effect"] for d in answered.record("call.answered").fields["decisions"]] == ["allow"]
     assert answered.openings[0].scope == call_id
 
 

@@ -227,12 +227,11 @@ SCENES: dict[type[f.Frame], Scene] = {
 }
 """For every frame a client may send, a scene in which it would do what it is for."""
 
-INSIDE_A_GRANT = {f.CallAccept}
-"""Opens by the grant that was recorded when the call was made, not by a decision of its own."""
 ASKS = {
     f.Hello: {Action.EDGE_SIGNIN},
     f.ChatSend: {Action.CHAT_SEND},
     f.InvitationCreate: {Action.GUEST_INVITE},
+    f.CallAccept: {Action.CALL_AUDIO},
     f.LobbyAdmit: {Action.GUEST_ADMIT},
     f.CallInvite: {Action.CALL_AUDIO},
 }
@@ -251,11 +250,7 @@ def test_no_frame_opens_anything_that_was_denied(frame_type: type[f.Frame]) -> N
     outcome = play >> client.says(frame)
     questions = {question.action for question in play.asked[asked:]}
     assert questions == ASKS.get(frame_type, set())
-    if frame_type in INSIDE_A_GRANT:
-        (opening,) = outcome.openings
-        assert [record.fields["grant"] for record in opening.records] == [opening.scope]
-    else:
-        assert outcome.openings == []
+    assert outcome.openings == []
     if frame_type in ASKS:
         assert "decision.denied" in outcome.record_types
 
@@ -266,7 +261,7 @@ def test_every_frame_does_something_in_its_scene_when_it_is_allowed(frame_type: 
     client, frame = SCENES[frame_type](play)
     outcome = play >> client.says(frame)
     assert outcome.commands
-    assert bool(outcome.openings) == (frame_type in ASKS or frame_type in INSIDE_A_GRANT)
+    assert bool(outcome.openings) == (frame_type in ASKS)
 
 
 @pytest.mark.parametrize("frame_type", SCENES, ids=lambda frame_type: frame_type.__name__)
@@ -277,7 +272,7 @@ def test_under_a_policy_that_says_nothing_no_frame_opens_anything(frame_type: ty
     silent = Playbook("revision = 1")
     play.house.gate = silent.house.gate
     outcome = play >> client.says(frame)
-    assert bool(outcome.openings) == (frame_type in INSIDE_A_GRANT)
+    assert outcome.openings == []
 
 
 @pytest.mark.parametrize("frame_type", SCENES, ids=lambda frame_type: frame_type.__name__)
