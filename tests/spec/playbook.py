@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import itertools
 from collections import defaultdict
-from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
@@ -302,10 +301,8 @@ class Playbook:
 
     def redeemed(self, invitation_id: str, host: Client) -> Guest:
         """The guest who redeemed it."""
-        known = set(self.house.visits)
-        assert (self >> self.redeems(invitation_id, host.insider)).openings
-        (party,) = set(self.house.visits) - known
-        return self.house.visits[party].guest
+        opened = self >> self.redeems(invitation_id, host.insider)
+        return self.house.visits[PartyId(opened.openings[0].scope)].guest
 
     def waiting(self, host: Client) -> Client:
         """A guest of `host`, connected and in the lobby."""
@@ -401,10 +398,3 @@ class Client:
     def gets(self, kind: type, **members: Any) -> Expected:
         """An effect on this connection that is not a frame."""
         return Expected(kind, self.connection_id, None, members)
-
-
-def frames_to(outcome: Outcome, client: Client) -> Iterator[f.Frame]:
-    """Every frame this connection gets."""
-    for each in outcome.effects:
-        if isinstance(each, Show | Tell) and each.connection_id == client.connection_id:
-            yield each.frame
