@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import resource
 import sqlite3
 import threading
 from collections.abc import Iterator
@@ -54,7 +55,19 @@ def held_commits(bench: Bench) -> Iterator[threading.Event]:
 
 @contextmanager
 def full_disk(bench: Bench) -> Iterator[None]:
-    """The database cannot grow by a single page."""
+    """No file may grow any more, as on a disk without a free block; what was preallocated can be used."""
+    log = bench.house.database.with_name(bench.house.database.name + "-wal")
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (log.stat().st_size, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+@contextmanager
+def full_database(bench: Bench) -> Iterator[None]:
+    """The database may not grow by a single page: what fits into a page that it has is still written."""
     engine = writers_engine(bench)
     with engine.connect() as connection:
         pages = connection.execute(text("PRAGMA page_count")).scalar_one()
