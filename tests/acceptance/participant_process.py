@@ -10,12 +10,15 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
+from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
+
+from aiortc.rtcrtpreceiver import StreamStatistics
 
 from broker.client.call import Call
 from broker.client.http import redeem, sign_in
@@ -133,20 +136,22 @@ async def _facts(call: Call) -> dict[str, Any]:
     """The client's report, and the packets that it and its counterpart missed, by gaps in sequence
     numbers."""
     assert call._peer is not None
-    stats = (await call._peer._peer.getStats()).values()
-
-    def counted(entries: str, what: str) -> dict[str, int]:
-        # Of one kind there are two streams once something has been sent again.
-        counts = {"audio": 0, "video": 0}
-        for entry in stats:
-            if entry.type == entries:
-                counts[entry.kind] += getattr(entry, what)
-        return counts
-
+    peer = call._peer._peer
+    lost, received, reported = Counter[str](), Counter[str](), Counter[str]()
+    for receiver in peer.getReceivers():
+        # The library's own report keeps one stream of each kind, and there are two once packets were sent
+        # again.
+        streams: dict[int, StreamStatistics] = vars(receiver)["_RTCRtpReceiver__remote_streams"]
+        for stream in streams.values():
+            lost[receiver.track.kind] += stream.packets_lost
+            received[receiver.track.kind] += stream.packets_received
+    for entry in (await peer.getStats()).values():
+        if entry.type == "remote-inbound-rtp":
+            reported[entry.kind] += entry.packetsLost
     return asdict(await call.report()) | {
-        "packets_lost": counted("inbound-rtp", "packetsLost"),
-        "packets_lost_by_counterpart": counted("remote-inbound-rtp", "packetsLost"),
-        "packets_received": counted("inbound-rtp", "packetsReceived"),
+        "packets_lost": lost,
+        "packets_lost_by_counterpart": reported,
+        "packets_received": received,
     }
 
 

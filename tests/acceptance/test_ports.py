@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from tests.acceptance.dmz import (
     ADMIN_PORT,
     EDGE_ADMIN,
@@ -14,6 +16,9 @@ from tests.acceptance.dmz import (
     Listening,
     targets,
 )
+
+# Whoever comes first also plays the session.
+pytestmark = pytest.mark.timeout(120)
 
 
 def test_the_documented_ports_are_those_of_three_listeners_and_one_relay_port(evidence: Evidence) -> None:

@@ -22,6 +22,9 @@ from tests.acceptance.dmz import (
 )
 from tests.acceptance.stun_traffic import spellings, stun_messages, told_addresses
 
+# Whoever comes first also plays the session.
+pytestmark = pytest.mark.timeout(120)
+
 NEIGHBOUR_DISCOVERY = {"arp", *(f"icmpv6 {kind}" for kind in (131, 132, 133, 134, 135, 136, 143))}
 """How machines on one wire find each other: address resolution and multicast listener reports."""
 VIRTUAL = ip_network("198.18.0.0/15")
