@@ -24,6 +24,8 @@ from relay.turn.server import TurnServer
 from relay.vocabulary import Address, Limiter, Plane
 
 SWEEP_SECONDS = 1.0
+MAX_LAST_COUNTERS = 1024
+"""Of sessions that ended by themselves and that nobody has asked about; the oldest go first."""
 
 _log = structlog.get_logger("turngate.relay")
 
@@ -56,6 +58,7 @@ class Relay:
             turn.Randomness(randomness.randbelow, randomness.token_bytes),
         )
         self._meters: dict[str, SessionMeter] = {}
+        self._last_counters: dict[str, SessionCounters] = {}
         self._limited: set[str] = set()
         self._events = EventQueue()
         self._refusals = RefusalTable()
@@ -123,11 +126,11 @@ class Relay:
     def remove_session(self, session_id: str) -> SessionCounters:
         """Nothing of the session is forwarded once this returns, and nobody can allocate in it.
 
-        Returns its last counters, empty ones for a session that is not there.
+        Returns its last counters, also of a session that has just ended by itself; empty ones for one that is
+        not there.
         """
-        meter = self._meters.get(session_id, SessionMeter())
         self._do(turn.EndSession(session_id))
-        return meter.totals({})
+        return self._last_counters.pop(session_id, SessionCounters())
 
     def session_counters(self, session_id: str) -> SessionCounters | None:
         """None when nothing was ever forwarded or the session is not there."""
@@ -211,6 +214,9 @@ class Relay:
         if meter is not None:
             for source, counters in last.items():
                 meter.row_removed(source, counters)
+            self._last_counters[session_id] = meter.totals({})
+            if len(self._last_counters) > MAX_LAST_COUNTERS:
+                del self._last_counters[next(iter(self._last_counters))]
         if session_id in self._limited:
             self.limit_session(session_id, None)
 
