@@ -66,6 +66,10 @@ class Call:
     """Whose offer is in flight; at most one (NEGOTIATION_BUSY)."""
     own_relayed: dict[PartyId, set[tuple[str, int]]] = field(default_factory=dict)
     """Each party's live relayed addresses, the only candidates it may name."""
+    allocations: int = 0
+    """How many relayed addresses both parties were given so far."""
+    recorded_relayed: set[tuple[str, int]] = field(default_factory=set)
+    """The live ones of which there is a record."""
     removed_candidates: int = 0
 
     def step(self, event: CallEvent) -> CallState | None:

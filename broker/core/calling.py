@@ -39,6 +39,9 @@ from broker.policy.decision import Decision
 from config.policy import Action
 
 ACTION_OF_MEDIA = {"audio": Action.CALL_AUDIO, "video": Action.CALL_VIDEO}
+MAX_RECORDED_ALLOCATIONS = 64
+"""Of one call, each with the address it was made from; browsers make a dozen. The rest is counted in
+`call.closed`, so that allocating in a loop does not fill the disk."""
 CREDENTIAL_MARGIN_SECONDS = 60
 """How much longer than the call its relay credentials live, so that no clock skew ends a call early."""
 
@@ -267,6 +270,8 @@ def connection_left(house: House, connection: Connection) -> list[Command]:
 def end(house: House, call: Call, reason: EndReason, ended_by: PartyId | None) -> Narrowing:
     """End a call now: rows first, then both sides are told; the record closes when the relay has reported."""
     del house.calls[call.call_id]
+    house.deadlines.cancel("call.ring", call.call_id)
+    house.deadlines.cancel("call.limit", call.call_id)
     house.ending_calls[call.call_id] = EndingCall(call, reason, ended_by)
     effects: list[NarrowingEffect] = [WithdrawMedia(call.call_id)]
     to_caller = CallEnded(call_id=call.call_id, reason=reason, ref=call.ref)
@@ -293,6 +298,7 @@ def media_withdrawn(house: House, event: MediaWithdrawn, now: Now) -> list[Comma
         ended_by=ending.ended_by,
         state=ending.call.state.value,
         removed_candidates=ending.call.removed_candidates,
+        allocations=ending.call.allocations,
         more=count_fields(event.count, ending.call.grant.parties),
     )
     return [Narrowing(records=(record,))]
@@ -313,6 +319,10 @@ def media_allocated(house: House, event: MediaAllocated, now: Now) -> list[Comma
         return []
     call.own_relayed.setdefault(event.party, set()).add(event.relayed_address)
     house.relayed[event.relayed_address] = (event.session_id, event.party)
+    call.allocations += 1
+    if call.allocations > MAX_RECORDED_ALLOCATIONS:
+        return []
+    call.recorded_relayed.add(event.relayed_address)
     record = draft(
         "relay.allocated",
         event.session_id,
@@ -325,11 +335,15 @@ def media_allocated(house: House, event: MediaAllocated, now: Now) -> list[Comma
 
 
 def media_released(house: House, event: MediaReleased, now: Now) -> list[Command]:
-    """A relayed address is gone."""
+    """A relayed address is gone. When it went with its call, the call's own record says so."""
     _forget_relayed(house, event.relayed_address, event.session_id)
     call = house.calls.get(event.session_id)
-    if call is not None:
-        call.own_relayed.get(event.party, set()).discard(event.relayed_address)
+    if call is None:
+        return []
+    call.own_relayed.get(event.party, set()).discard(event.relayed_address)
+    if event.relayed_address not in call.recorded_relayed:
+        return []
+    call.recorded_relayed.discard(event.relayed_address)
     relayed = f"{event.relayed_address[0]}:{event.relayed_address[1]}"
     record = draft(
         "relay.released", event.session_id, party=event.party, relayed=relayed, reason=event.reason

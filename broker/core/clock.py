@@ -6,6 +6,8 @@ import heapq
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
+COMPACT_ABOVE = 1024
+
 Ids = Callable[[], str]
 """A fresh, unguessable id of URL-safe characters at each call."""
 
@@ -36,12 +38,25 @@ class Deadline:
 
 @dataclass(slots=True)
 class Deadlines:
-    """What falls due when. Nothing is ever cancelled: a deadline whose noun is gone is simply ignored."""
+    """What falls due when. A deadline whose noun is gone is ignored when it comes; cancelling one early keeps
+    the heap as small as what is really awaited."""
 
     _heap: list[Deadline] = field(default_factory=list)
+    _cancelled: set[tuple[str, str]] = field(default_factory=set)
+
+    def __len__(self) -> int:
+        return len(self._heap)
 
     def add(self, now: Now, in_seconds: float, noun: str, key: str) -> None:
         heapq.heappush(self._heap, Deadline(now.monotonic_seconds + in_seconds, noun, key))
+
+    def cancel(self, noun: str, key: str) -> None:
+        """The noun of this key, which is never used again, is gone."""
+        self._cancelled.add((noun, key))
+        if len(self._cancelled) > COMPACT_ABOVE and 2 * len(self._cancelled) > len(self._heap):
+            self._heap = [due for due in self._heap if (due.noun, due.key) not in self._cancelled]
+            heapq.heapify(self._heap)
+            self._cancelled.clear()
 
     def next_at(self) -> float | None:
         """Monotonic seconds of the earliest deadline."""
@@ -49,4 +64,8 @@ class Deadlines:
 
     def due(self, now: Now) -> Iterator[Deadline]:
         while self._heap and self._heap[0].at_monotonic_seconds <= now.monotonic_seconds:
-            yield heapq.heappop(self._heap)
+            deadline = heapq.heappop(self._heap)
+            if (deadline.noun, deadline.key) in self._cancelled:
+                self._cancelled.discard((deadline.noun, deadline.key))
+            else:
+                yield deadline

@@ -165,6 +165,9 @@ ClientFrame = (
     | CallCandidate
 )
 
+NARROWING_FRAMES = (CallHangUp, CallDecline, CallCancel, InvitationRevoke, LobbyRefuse)
+"""Only ever close something: taken also while the edge is too busy for anything else."""
+
 # --- what the edge sends: opening frames --------------------------------------------------------------------
 
 

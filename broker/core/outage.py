@@ -42,13 +42,12 @@ def _drop(house: House, scope: str, now: Now) -> list[Command]:
             invitation.redemptions_left += 1
         return visit.end(house, failed_visit, "record_unavailable", now)
     connection = house.connections.get(ConnectionId(scope))
-    if connection is not None and not connection.closing:
-        connection.closing = True
-        return [
-            Narrowing((scope,), (CloseConnection(connection.connection_id, AUDIT_UNAVAILABLE),)),
-            *calling.connection_left(house, connection),
-        ]
-    return []
+    if connection is None or connection.closing:
+        return []
+    # Nobody was shown this person by a hello that failed: there is nobody to tell that they are gone.
+    connection.closing = True
+    closed = Narrowing((scope,), (CloseConnection(connection.connection_id, AUDIT_UNAVAILABLE),))
+    return [closed, *calling.connection_left(house, connection)]
 
 
 def record_resumed(house: House, event: RecordResumed, now: Now) -> list[Command]:

@@ -23,7 +23,7 @@ from broker.core.errors import (
 )
 from broker.core.events import Connected, Disconnected, FrameReceived
 from broker.core.frame_codec import SUBPROTOCOL, FrameError, encode, parse_client_frame
-from broker.core.frames import CallInvite, ChatSend, ClientFrame, Hello
+from broker.core.frames import NARROWING_FRAMES, CallInvite, ChatSend, ClientFrame, Hello
 from broker.shell.gateway.edge import Edge, fresh_id
 from broker.shell.gateway.http import RefusedError
 from broker.shell.source import TokenBucket
@@ -111,7 +111,7 @@ class SocketSession:
             frame = parse_client_frame(text)
         except FrameError:
             return self.bad_frame()
-        if edge.driver.backlog_full:
+        if edge.driver.backlog_full and not isinstance(frame, NARROWING_FRAMES):
             self.tell(EDGE_BUSY, getattr(frame, "ref", None))
             return True
         try:
