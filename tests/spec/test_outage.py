@@ -2,10 +2,21 @@
 
 from __future__ import annotations
 
+import pytest
+
 from broker.core.commands import WithdrawMedia
 from broker.core.errors import AUDIT_UNAVAILABLE
 from broker.core.events import CommitFailed, RecordResumed
-from broker.core.frames import CallEnded, ChatSend, InvitationCreate, PresenceSet, PresenceStatus
+from broker.core.frames import (
+    CallAccept,
+    CallCreated,
+    CallEnded,
+    CallInvite,
+    ChatSend,
+    InvitationCreate,
+    PresenceSet,
+    PresenceStatus,
+)
 from tests.spec.playbook import RULES, Playbook, effect
 
 GRACE = RULES.outage_grace_seconds
@@ -93,6 +104,28 @@ def test_a_hello_whose_record_could_not_be_written_closes_the_connection_and_sho
     assert play >> play.failed(outcome) << bob.closed(AUDIT_UNAVAILABLE)
     assert (play >> bob.leaves()).effects == []
     assert play >> ada.says(PresenceSet(status="away")) << []
+
+
+@pytest.mark.parametrize("accepted", [False, True])
+def test_a_call_whose_record_could_not_be_written_ends_and_no_other_does(accepted: bool) -> None:
+    play = Playbook()
+    ada, bob, cat, dan = (play.person(name) for name in ("ada", "bob", "cat", "dan"))
+    kept = play.talking(cat, dan)
+    call = play >> ada.says(CallInvite(ref="1", to=bob.party, media=["audio"]))
+    call_id = call.frame(CallCreated).call_id
+    if accepted:
+        call = play >> bob.says(CallAccept(call_id=call_id))
+    (said,) = call.openings[0].on_failure
+    assert said.frame.code == AUDIT_UNAVAILABLE.code  # type: ignore[union-attr]
+    dropped = play >> play.failed(call)
+    assert (
+        dropped
+        << effect(WithdrawMedia, session_id=call_id)
+        << ada.told(CallEnded, reason="record_unavailable")
+        << bob.told(CallEnded, reason="record_unavailable")
+    )
+    assert dropped.ended_scopes == [call_id]
+    assert list(play.house.calls) == [kept]
 
 
 def test_a_call_carried_by_a_connection_that_is_dropped_ends() -> None:
