@@ -21,6 +21,12 @@ _LISTENERS = {
 }
 
 
+INTERFACES = (
+    "Allow each of these only where it arrives on the interface that has the address: a system answers for all of "
+    "its addresses on every interface."
+)
+
+
 @dataclass(frozen=True, slots=True)
 class OpenPort:
     """One line of the firewall's rules, seen from this machine."""
@@ -45,6 +51,7 @@ def ports(config: ConfigFile = None, flags: Flags = None) -> None:
     if not console.is_terminal:
         console.width = 160
     console.print(table)
+    typer.echo(INTERFACES, err=True)
 
 
 def open_ports(settings: Settings) -> Iterator[OpenPort]:
