@@ -121,9 +121,17 @@ else
 	@echo 'no cargo on the PATH: the Rust sources were not checked' >&2
 endif
 
-# The browser's modules: `tsc --checkJs --noEmit` as a lint and `node --test` for what needs no DOM belong here.
+WEB_TOOLS := tests/browser/node_modules/.package-lock.json
+
+$(WEB_TOOLS): tests/browser/package.json tests/browser/package-lock.json
+	npm ci --prefix tests/browser --silent --no-audit --no-fund --ignore-scripts
+	touch $@
+
+# The browser's modules are served as they are written; the type checker only reads them.
 .PHONY: check-web
-check-web:
+check-web: $(WEB_TOOLS)
+	tests/browser/node_modules/.bin/tsc --project broker/web/jsconfig.json
+	node --test tests/browser/*.test.js
 
 .PHONY: format
 format: $(VENV)/.setup-test ## Format the Python and Rust sources in place

@@ -95,8 +95,9 @@ function show() {
   }
 }
 
-handOut(client, ["tg-connection", "tg-waiting", "tg-call", "tg-chat", "tg-ring", "tg-problems", "tg-announcer"]);
+// First the page makes room, then the elements show themselves and take the focus.
 client.addEventListener("change", show);
+handOut(client, ["tg-connection", "tg-waiting", "tg-call", "tg-chat", "tg-ring", "tg-problems", "tg-announcer"]);
 join.addEventListener("acknowledged", (event) => {
   name = /** @type {CustomEvent<string>} */ (event).detail;
   chooseDevices();

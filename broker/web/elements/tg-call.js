@@ -36,6 +36,7 @@ class CallView extends ClientElement {
   #figures = new CallFigures();
   #stage = make("div", { class: "stage" }, this.#noPicture, this.#remote, this.#local);
   #ending = make("p", { class: "ending" });
+  #participants = make("div", {}, make("h3", {}, "Participants"), this.#people);
   #tick = 0;
   #attempt = 0;
 
@@ -54,8 +55,7 @@ class CallView extends ClientElement {
       this.#remarks,
       this.#stage,
       make("div", { class: "controls" }, this.#mute, this.#camera, this.#play, this.#hangUp, this.#close),
-      make("h3", {}, "Participants"),
-      this.#people,
+      this.#participants,
       this.#privacy,
       this.#figures,
     );
@@ -73,7 +73,8 @@ class CallView extends ClientElement {
     setText(this.#phase, live ? phaseWords(call) : "");
     this.#phase.hidden = !live;
     this.#showEnding(call);
-    showList(this.#remarks, call.remarks.map((text) => ({ text })), ({ text }) => text, ({ text }) => make("li", {}, text));
+    const remarks = call.trouble !== null && live ? [call.trouble, ...call.remarks] : call.remarks;
+    showList(this.#remarks, remarks.map((text) => ({ text })), ({ text }) => text, ({ text }) => make("li", {}, text));
     this.#showPeople(state.you, call.peer);
     this.#showStreams(live);
     this.#showControls(call, live);
@@ -140,6 +141,7 @@ class CallView extends ClientElement {
     this.#hangUp.hidden = !live;
     this.#close.hidden = live;
     this.#privacy.hidden = !live;
+    this.#participants.hidden = !live;
     if (!live) this.#play.hidden = true;
     else this.#blocked(!this.#play.hidden);
   }

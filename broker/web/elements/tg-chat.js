@@ -118,7 +118,7 @@ class Chat extends ClientElement {
  * @param {string} name
  */
 function row(message, name) {
-  const time = new Date(message.at_ms).toLocaleTimeString([], { hour: "2-digit", minute: "2-digit" });
+  const time = shownTime(new Date(message.at_ms));
   const delivery = DELIVERY[message.delivery];
   return make("li", { class: message.direction, "data-delivery": message.delivery },
     make("span", { class: "read-out-only" }, message.direction === "out" ? "You: " : `${name}: `),
@@ -126,6 +126,16 @@ function row(message, name) {
     make("p", { class: "soft meta" }, delivery ? `${time} · ${delivery}` : time),
     message.problem ? problemText(message.problem) : null,
   );
+}
+
+/**
+ * The time of day, with the date when it is not today's.
+ * @param {Date} at
+ */
+function shownTime(at) {
+  const time = at.toLocaleTimeString([], { hour: "2-digit", minute: "2-digit" });
+  const today = at.toDateString() === new Date().toDateString();
+  return today ? time : `${at.toLocaleDateString([], { dateStyle: "medium" })}, ${time}`;
 }
 
 customElements.define("tg-chat", Chat);

@@ -31,10 +31,11 @@ class Contacts extends ClientElement {
     const select = () => this.client.dispatch({ event: "chat.select", party: contact.party });
     return make("li", {},
       make("button", { type: "button", class: "row", onclick: select },
-        make("span", { class: "name" }, contact.name),
-        sideBadge(contact),
+        make("span", { class: "who" },
+          make("span", { class: "name" }, contact.name),
+          reachable ? statusText(contact.status) : make("span", { class: "status offline" }, "Gone")),
         unread > 0 ? make("span", { class: "badge unread" }, `${unread} new`) : null,
-        reachable ? statusText(contact.status) : make("span", { class: "status offline" }, "Gone"),
+        sideBadge(contact),
       ));
   }
 }

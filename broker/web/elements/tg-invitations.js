@@ -10,17 +10,20 @@ import { copyButton } from "./copy-button.js";
 import { button, make, setText, showList } from "./markup.js";
 import { problemText } from "./problem-text.js";
 
+/** @type {Record<number, string>} */
+const USES = { 0: "used up", 1: "usable once" };
+
 class Invitations extends ClientElement {
   #guest = make("input", { id: "invitation-guest", required: true, maxlength: 80, autocomplete: "off" });
   #expiry = make("select", { id: "invitation-expiry" },
-    make("option", { value: "" }, "the usual time"),
+    make("option", { value: "" }, "Default"),
     make("option", { value: "3600" }, "1 hour"),
     make("option", { value: "28800" }, "8 hours"),
     make("option", { value: "86400" }, "1 day"),
     make("option", { value: "604800" }, "7 days"));
   #redemptions = make("input", { id: "invitation-redemptions", type: "number", min: 1, max: 100, value: 1, required: true });
   #submit = make("button", { type: "submit", class: "primary" }, "Create invitation");
-  #problem = make("p", {});
+  #problem = make("p", { role: "alert" });
   #fresh = make("div", { class: "fresh" });
   #open = make("h3", {}, "Open invitations");
   #list = make("ul", { class: "plain" });
@@ -76,7 +79,7 @@ class Invitations extends ClientElement {
   /** @param {InvitationInfo} invitation */
   #row({ invitation_id, guest_name, expires_at, redemptions_left }) {
     const until = new Date(expires_at * 1000).toLocaleString([], { dateStyle: "medium", timeStyle: "short" });
-    const uses = redemptions_left === 1 ? "usable once" : `usable ${redemptions_left} times`;
+    const uses = USES[redemptions_left] ?? `usable ${redemptions_left} times`;
     const revoke = () => this.client.dispatch({ event: "invitation.withdraw", invitation_id });
     return make("li", {},
       make("span", { class: "who" }, make("span", { class: "name" }, guest_name),

@@ -10,12 +10,13 @@ import { END_REASONS, nameWithSide } from "./words.js";
 
 const GIVEN_UP_KEPT = 20;
 
-/** @type {Pick<Call, "muted" | "camera_off" | "interrupted" | "remarks" | "connected_at_ms" | "ending" | "problem">} */
+/** @type {Pick<Call, "muted" | "camera_off" | "interrupted" | "remarks" | "trouble" | "connected_at_ms" | "ending" | "problem">} */
 const FRESH = {
   muted: false,
   camera_off: false,
   interrupted: false,
   remarks: [],
+  trouble: null,
   connected_at_ms: null,
   ending: null,
   problem: null,
@@ -276,13 +277,13 @@ export function mediaSays(state, event) {
     case "media.connected": {
       const connected_at_ms = call.connected_at_ms ?? event.now_ms;
       const first = call.phase === "connecting" ? [announce(`Connected to ${nameWithSide(call.peer)}.`)] : [];
-      return [{ ...state, call: { ...call, phase: "active", interrupted: false, connected_at_ms } }, first];
+      return [{ ...state, call: { ...call, phase: "active", interrupted: false, trouble: null, connected_at_ms } }, first];
     }
     case "media.interrupted":
       return [{ ...state, call: { ...call, interrupted: true } }, []];
     case "media.failed": {
-      const remarks = [...call.remarks.filter((remark) => remark !== event.sentence), event.sentence];
-      return [{ ...state, call: { ...call, remarks } }, [announce(event.sentence, true)]];
+      const told = call.trouble === event.sentence ? [] : [announce(event.sentence, true)];
+      return [{ ...state, call: { ...call, trouble: event.sentence } }, told];
     }
   }
 }

@@ -46,7 +46,8 @@
  * @property {boolean} muted
  * @property {boolean} camera_off
  * @property {boolean} interrupted media stopped flowing and may come back
- * @property {string[]} remarks about devices or the network, for the person in the call
+ * @property {string[]} remarks about this person's devices
+ * @property {string | null} trouble why no sound or picture passes, until it does
  * @property {number | null} connected_at_ms
  * @property {string | null} ending why it is over, as a sentence
  * @property {Problem | null} problem the error that ended it

@@ -10,6 +10,8 @@
 import { figures } from "./figures.js";
 import { relayTrouble } from "./relay-trouble.js";
 
+/** A relay that answers does so in a moment; browsers themselves wait some 40 seconds before they say it did not. */
+const RELAY_PATIENCE_MS = 8000;
 const MEDIA_LOST = "The media connection was lost. Hang up and call again.";
 const DESCRIPTION_REFUSED = "This browser could not use the other side's media description.";
 
@@ -39,6 +41,7 @@ export class CallMedia {
   /** Steps that touch the connection, one after the other. */
   #steps = Promise.resolve();
   #closed = false;
+  #patience = 0;
 
   /**
    * @param {{urls: string[], username: string, credential: string}} iceServer
@@ -122,6 +125,7 @@ export class CallMedia {
   /** Frees the relay's rows; nothing is reported any more. */
   close() {
     this.#closed = true;
+    clearTimeout(this.#patience);
     this.#connection.close();
   }
 
@@ -180,11 +184,16 @@ export class CallMedia {
     });
     connection.addEventListener("icecandidateerror", (error) => this.#gatheringErrors.push(error));
     connection.addEventListener("icegatheringstatechange", () => {
-      const empty = connection.iceGatheringState === "complete" && this.#relayCandidates === 0;
-      if (empty && !this.#closed) this.#listener.failed(relayTrouble(this.#gatheringErrors));
+      clearTimeout(this.#patience);
+      if (connection.iceGatheringState === "complete") this.#tellOfMissingRelay();
+      else this.#patience = window.setTimeout(() => this.#tellOfMissingRelay(), RELAY_PATIENCE_MS);
     });
     connection.addEventListener("track", ({ track }) => this.remoteStream.addTrack(track));
     connection.addEventListener("connectionstatechange", () => this.#stateChanged(connection.connectionState));
+  }
+
+  #tellOfMissingRelay() {
+    if (!this.#closed && this.#relayCandidates === 0) this.#listener.failed(relayTrouble(this.#gatheringErrors));
   }
 
   /**
