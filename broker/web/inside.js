@@ -45,7 +45,7 @@ async function signOut() {
 function show() {
   const { state } = client;
   document.title = titleFor(state, "Turngate");
-  part(".panes").dataset["pane"] = state.selected !== null || state.call !== null ? "talk" : "people";
+  part(".panes").dataset["pane"] = state.selected !== null || state.call?.phase === "ended" ? "talk" : "people";
   if (entered && state.signed_out) {
     const farewell = state.farewell;
     client.disconnect();

@@ -12,6 +12,7 @@ import "./elements/tg-chat.js";
 import "./elements/tg-connection.js";
 import "./elements/tg-problems.js";
 import "./elements/tg-ring.js";
+import { unread } from "./protocol/conversations.js";
 import { nameWithSide } from "./protocol/words.js";
 
 /**
@@ -42,7 +43,6 @@ export function handOut(client, names) {
 export function titleFor(state, title) {
   if (state.call?.phase === "incoming") return `Incoming call from ${nameWithSide(state.call.peer)}`;
   const waiting = state.lobby.length;
-  const unread = Object.values(state.conversations).reduce((total, { unread: count }) => total + count, 0);
-  const news = [waiting > 0 && `${waiting} waiting`, unread > 0 && `${unread} new`].filter(Boolean).join(", ");
+  const news = [waiting > 0 && `${waiting} waiting`, unread(state) > 0 && `${unread(state)} new`].filter(Boolean).join(", ");
   return news === "" ? title : `(${news}) ${title}`;
 }

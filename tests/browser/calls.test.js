@@ -103,6 +103,7 @@ describe("the callee", () => {
     assert.deepEqual(spoken(ring), ["Incoming video call from Grace (outside)."]);
     const answer = play.want({ event: "call.answer", video: false });
     assert.deepEqual(answer, [{ command: "devices.acquire", attempt: 1, video: false }]);
+    assert.equal(play.state.selected, "g-grace");
     const accept = play.want({ event: "devices.ready", attempt: 1, remarks: [] });
     assert.deepEqual(sent(accept), [{ type: "call.accept", call_id: "c-2" }]);
     const open = play.tell({ type: "call.accepted", call_id: "c-2", role: "callee", ice_server: ICE });

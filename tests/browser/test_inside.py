@@ -7,7 +7,7 @@ import asyncio
 import pytest
 from playwright.async_api import Page, expect
 
-from broker.core.frames import CallInvite, Error, InvitationCreate
+from broker.core.frames import CallInvite, Error, InvitationCreate, LobbyWaiting, WaitingGuest
 from tests.browser.conftest import NARROW, Browsing
 from tests.browser.fake_edge import NOTICE, FakeEdge, contact
 from tests.browser.visitor import open_conversation, sign_in, write
@@ -201,5 +201,9 @@ async def test_on_a_phone_one_goes_from_the_contacts_to_a_conversation_and_back(
     await sign_in(page, "alice")
     await open_conversation(page, "Bob")
     await expect(page.get_by_role("heading", name="Contacts")).to_be_hidden()
-    await page.get_by_role("button", name="Contacts").click()
+    guest = contact("g-1", "Grace", "guest")
+    waiting = WaitingGuest(guest=guest, invitation_id="i-1")
+    await house.say("p-alice", LobbyWaiting(waiting=waiting))
+    await page.get_by_role("button", name="Contacts, 1 waiting").click()
     await expect(page.get_by_role("heading", name="Contacts")).to_be_visible()
+    await expect(page.get_by_role("button", name="Let in Grace")).to_be_visible()

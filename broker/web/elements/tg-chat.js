@@ -5,9 +5,10 @@
  */
 
 import { isLive } from "../protocol/calls.js";
+import { unread } from "../protocol/conversations.js";
 import { ClientElement } from "./client-element.js";
 import { sideBadge, statusText } from "./contact-words.js";
-import { button, make, showList } from "./markup.js";
+import { button, make, setText, showList } from "./markup.js";
 import { problemText } from "./problem-text.js";
 
 const DELIVERY = { received: "", sending: "Sending…", accepted: "Sent", failed: "Not sent" };
@@ -51,6 +52,8 @@ class Chat extends ClientElement {
     this.#empty.hidden = conversation !== null;
     this.#conversation.hidden = conversation === null;
     this.#back.hidden = state.visit !== null;
+    const elsewhere = [state.lobby.length > 0 && `${state.lobby.length} waiting`, unread(state) > 0 && `${unread(state)} new`];
+    setText(this.#back, ["Contacts", ...elsewhere.filter(Boolean)].join(", "));
     if (conversation === null) {
       this.#shown = null;
       return;

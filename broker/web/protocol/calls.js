@@ -5,6 +5,7 @@
  * @import {Call, Command, Event, Problem, Session, Step} from "./state.js"
  */
 
+import { select } from "./conversations.js";
 import { announce, send } from "./state.js";
 import { END_REASONS, nameWithSide } from "./words.js";
 
@@ -126,8 +127,10 @@ export function answer(state, { video }) {
   const call = state.call;
   if (call?.phase !== "incoming") return [state, []];
   const wanted = video && call.media.includes("video");
-  const next = { ...call, phase: /** @type {const} */ ("answering") };
-  return [{ ...state, call: next }, [{ command: "devices.acquire", attempt: call.attempt, video: wanted }]];
+  const next = { ...state, call: { ...call, phase: /** @type {const} */ ("answering") } };
+  // The call stands beside the conversation with whom it is.
+  const [beside] = select(next, { event: "chat.select", party: call.peer.party });
+  return [beside, [{ command: "devices.acquire", attempt: call.attempt, video: wanted }]];
 }
 
 /**

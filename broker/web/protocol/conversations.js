@@ -75,6 +75,14 @@ export function withStatus(state, party, status) {
 }
 
 /**
+ * Messages nobody has looked at yet.
+ * @param {Session} state
+ */
+export function unread(state) {
+  return Object.values(state.conversations).reduce((total, conversation) => total + conversation.unread, 0);
+}
+
+/**
  * @param {Session} state
  * @param {Extract<Event, {event: "chat.select"}>} event
  * @returns {Step}
