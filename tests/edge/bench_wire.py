@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 from dataclasses import dataclass
 from typing import Any
@@ -65,7 +66,8 @@ class Wire:
         """Returns when the edge has read everything sent so far, and all it had queued for us is here."""
         code = "BAD_FRAME"
         before = sum(frame.get("code") == code for frame in self.frames)
-        await self.socket.send_str("?")
+        with contextlib.suppress(ConnectionError):  # closed meanwhile: then nothing more comes
+            await self.socket.send_str("?")
         async with asyncio.timeout(WAIT_SECONDS):
             while sum(frame.get("code") == code for frame in self.frames) == before:
                 if self._over.is_set():

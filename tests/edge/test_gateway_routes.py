@@ -9,16 +9,12 @@ import warnings
 from pathlib import Path
 
 import pytest
-from aiohttp import web
 
-from broker.shell.gateway.admin import admin_app
-from broker.shell.gateway.inside import inside_app
-from broker.shell.gateway.outside import outside_app
-from broker.shell.gateway.pages import Pages
 from broker.shell.logs import keep_strangers_out
 from broker.shell.tls import server_context
 from tests.edge.bench_house import LOCAL, password_of
-from tests.edge.edge_bench import Bench, edge_bench
+from tests.edge.bench_routes import origins, routes
+from tests.edge.edge_bench import edge_bench
 
 # (method, path) -> the status a stranger gets who sends nothing but the request.
 ROUTES = {
@@ -54,29 +50,11 @@ HEADERS = {
 }
 
 
-def apps(bench: Bench) -> dict[str, tuple[web.Application, str]]:
-    pages = Pages()
-    return {
-        "inside": (inside_app(bench.edge, pages), bench.inside),
-        "outside": (outside_app(bench.edge, pages), bench.outside),
-        "admin": (admin_app(bench.edge), bench.admin),
-    }
-
-
-def routes_of(app: web.Application) -> set[tuple[str, str]]:
-    """As the router has them; HEAD comes with every GET."""
-    found = set()
-    for route in app.router.routes():
-        assert route.resource is not None
-        if route.method != "HEAD":
-            found.add((route.method, route.resource.canonical))
-    return found
-
-
 async def test_each_listener_serves_exactly_its_routes_and_no_other_listeners(tmp_path: Path) -> None:
     async with edge_bench(tmp_path) as bench:
-        for listener, (app, origin) in apps(bench).items():
-            assert routes_of(app) == set(ROUTES[listener]), listener
+        served = routes(bench)
+        for listener, origin in origins(bench).items():
+            assert served[listener] == set(ROUTES[listener]), listener
             for path in EVERY_PATH:
                 for method in ("GET", "POST", "PUT", "DELETE", "OPTIONS", "TRACE", "PATCH"):
                     answer = await bench.http(method, origin + path.replace("{path}", "none"))
@@ -108,7 +86,7 @@ async def test_every_answer_carries_the_security_headers_and_none_names_our_soft
     async with edge_bench(tmp_path) as bench:
         answers = [
             await bench.http(method, origin + path.replace("{path}", "none"))
-            for listener, (_, origin) in apps(bench).items()
+            for listener, origin in origins(bench).items()
             for method, path in [*ROUTES[listener], ("GET", "/none"), ("PUT", "/")]
         ]
         answers.append(await bench.post_sign_in("alice", password_of("alice")))
