@@ -212,6 +212,9 @@ def test_when_an_allocation_goes_its_rows_go_on_both_sides(world: World) -> None
     alice.send_on(0x4000, b"x")
     assert world.delivered() == []
     assert alice.bind(0x4000, bob.relayed) == 403
+    second = world.client("bob")
+    second.allocate()
+    assert alice.bind(0x4000, second.relayed) == 0
 
 
 def test_rows_carry_the_negotiated_payload_types_from_the_moment_they_are_known(world: World) -> None:
