@@ -24,12 +24,12 @@ _COMMAND = "import typer; from broker.cli import relay; app = typer.Typer(); rel
 
 
 @asynccontextmanager
-async def relay_here(*listen: str, admission_required: bool = True, **settings: object) -> AsyncIterator[Relay]:
+async def relay_here(
+    *listen: str, admission_required: bool = True, **settings: object
+) -> AsyncIterator[Relay]:
     """A relay in this event loop."""
     declared = RelaySettings.model_validate({"listen": listen or ("udp://127.0.0.1:0",), **settings})
-    relay = Relay(
-        declared, [SECRET.encode()], admission_required=admission_required, plane=AsyncioPlane()
-    )
+    relay = Relay(declared, [SECRET.encode()], admission_required=admission_required, plane=AsyncioPlane())
     async with relay:
         yield relay
 
