@@ -13,12 +13,14 @@ import struct
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
+from typing import cast
 
 import pytest
+from aiohttp import web
 
 from broker.client.participant import join
 from broker.core.frame_codec import MAX_FRAME_BYTES, SUBPROTOCOL
-from broker.shell.gateway.socket import MAX_BAD_FRAMES
+from broker.shell.gateway.socket import MAX_BAD_FRAMES, SocketOutbox
 from tests.edge.bench_house import LOCAL
 from tests.edge.bench_wire import WAIT_SECONDS
 from tests.edge.edge_bench import Bench, edge_bench, until
@@ -256,14 +258,24 @@ async def test_a_slow_reader_is_disconnected_and_nobody_else_waits(tmp_path: Pat
                 await again.chat.next_message()
 
 
-async def test_a_client_that_closes_while_it_is_written_to_is_gone(tmp_path: Path) -> None:
-    async with edge_bench(tmp_path) as bench:
-        for _ in range(8):
-            # That one of them has gone is on its way to the other when that one goes too.
-            async with bench.insider("alice"), bench.insider("bob"), bench.insider("carol"):
-                pass
-        await until(lambda: not bench.edge.effects.outboxes)
-        assert len(await bench.recorded("connection.closed", 24)) == 24
+async def test_a_writer_that_is_ended_in_the_moment_a_frame_goes_out_does_end() -> None:
+    went_out = asyncio.get_running_loop().create_future()
+
+    class Socket:
+        async def send_str(self, _: str) -> None:
+            await went_out
+
+    outbox = SocketOutbox(cast("web.WebSocketResponse", Socket()), 4)
+    outbox.send("frame")
+    async with asyncio.TaskGroup() as tasks:
+        writer = tasks.create_task(outbox.drain())
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        went_out.set_result(None)
+        writer.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            async with asyncio.timeout(WAIT_SECONDS):
+                await writer
 
 
 async def test_who_never_says_hello_is_closed(tmp_path: Path) -> None:
