@@ -22,8 +22,8 @@ _LISTENERS = {
 
 
 INTERFACES = (
-    "Allow each of these only where it arrives on the interface that has the address: a system answers for all "
-    "of its addresses on every interface."
+    "Allow each of these only where it arrives on the interface that has its address: systems answer for all "
+    "of their addresses on every interface."
 )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from auth.principal import Guest, Insider
 from broker.core.commands import (
     Answer,
     Command,
@@ -14,8 +15,9 @@ from broker.core.commands import (
 )
 from broker.core.errors import AUDIT_UNAVAILABLE, POLICY_REFUSED, ErrorRow
 from broker.core.frames import Error
+from broker.core.house import Connection
 from broker.core.recording import draft
-from broker.policy.decision import Decision
+from broker.policy.decision import Code, Decision
 
 
 def error(row: ErrorRow, ref: str | None = None, call_id: str | None = None) -> Error:
@@ -23,15 +25,16 @@ def error(row: ErrorRow, ref: str | None = None, call_id: str | None = None) -> 
     return Error(code=row.code, message=row.sentence, retryable=row.retryable, ref=ref, call_id=call_id)
 
 
-def denial(decision: Decision, ref: str | None = None, call_id: str | None = None) -> Error:
-    """The frame of a decision that denies: its own code, id and sentence, and nothing of the rules."""
+def denial(decision: Decision, reader: Insider | Guest, ref: str | None = None) -> Error:
+    """The frame of a decision that denies: its code, id and sentence, and nothing of the rules. An outsider
+    is not told which kind of denial it is: a zone or an expiry says something about the organisation."""
+    told = isinstance(reader, Insider) or decision.code is Code.NOT_YOUR_HOST
     return Error(
-        code=decision.code,
+        code=decision.code if told else Code.DENIED,
         message=decision.user_sentence,
         retryable=POLICY_REFUSED.retryable,
         decision_id=decision.id,
         ref=ref,
-        call_id=call_id,
     )
 
 
@@ -48,11 +51,12 @@ def unrecorded(connection_id: ConnectionId, ref: str | None = None) -> tuple[Pla
 
 
 def deny(
-    connection_id: ConnectionId, decision: Decision, session_id: str | None = None, ref: str | None = None
+    connection: Connection, decision: Decision, session_id: str | None = None, ref: str | None = None
 ) -> list[Command]:
     """Record a denial, then tell the connection that asked."""
+    connection_id = connection.connection_id
     record = draft("decision.denied", session_id or connection_id, basis=(decision,))
-    told = Tell(connection_id, denial(decision, ref))
+    told = Tell(connection_id, denial(decision, connection.principal, ref))
     return [Note((record,), (told,), on_failure=unrecorded(connection_id, ref))]
 
 
@@ -61,8 +65,8 @@ def reply(request_id: RequestId, row: ErrorRow) -> ReplyRefused:
     return ReplyRefused(request_id, row.http_status, error(row))
 
 
-def reply_denied(request_id: RequestId, decision: Decision) -> list[Command]:
+def reply_denied(request_id: RequestId, decision: Decision, reader: Insider | Guest) -> list[Command]:
     """Record a denial at a door, then answer the request."""
-    answer = ReplyRefused(request_id, POLICY_REFUSED.http_status, denial(decision))
+    answer = ReplyRefused(request_id, POLICY_REFUSED.http_status, denial(decision, reader))
     record = draft("decision.denied", basis=(decision,))
     return [Note((record,), (answer,), on_failure=(reply(request_id, AUDIT_UNAVAILABLE),))]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from auth.principal import Guest, Insider, PartyId
 from broker.audit.record import JsonValue
 from broker.core.answers import deny, error, refuse, unrecorded
@@ -33,7 +35,7 @@ from broker.core.frames import (
     EndReason,
 )
 from broker.core.house import Connection, House
-from broker.core.reach import ask_everywhere, hindrance, places
+from broker.core.reach import ask_everywhere, denial_in, hindrance, places
 from broker.core.recording import draft, named
 from broker.policy.decision import Decision
 from config.policy import Action
@@ -53,13 +55,13 @@ def invite(
     if counterpart is None or counterpart.party == connection.party:
         return refuse(connection.connection_id, PEER_UNREACHABLE, frame.ref)
     media = tuple(sorted(set(frame.media)))
-    decisions = []
+    decisions: list[Decision] = []
     for medium in media:
         action = ACTION_OF_MEDIA[medium]
-        decision = ask_everywhere(house, action, [connection.subject], places(house, counterpart), now)
-        if not decision.allowed:
-            return deny(connection.connection_id, decision, ref=frame.ref)
-        decisions.append(decision)
+        decisions += ask_everywhere(house, action, [connection.subject], places(house, counterpart), now)
+        denied = denial_in(decisions)
+        if denied is not None:
+            return deny(connection, denied, ref=frame.ref)
     row = _unanswered(house, connection, counterpart)
     if row is not None:
         return _unanswerable(connection, counterpart, row, tuple(decisions), frame.ref)
@@ -107,17 +109,10 @@ def _ring(
 ) -> list[Command]:
     call_id = f"c-{house.ids()}"
     until = _until(house, decisions, now)
-    seconds = until - now.wall_seconds
     parties = (connection.party, callee.party)
     media = sorted(set(frame.media))
     actions = frozenset(ACTION_OF_MEDIA[medium] for medium in media)
     grant = house.gate.grant(call_id, parties, actions, until, decisions)
-    call = Call(
-        call_id, frame.ref, connection.principal, callee, tuple(media), grant, connection.connection_id
-    )
-    house.calls[call_id] = call
-    house.deadlines.add(now, house.rules.ring_timeout_seconds, "call.ring", call_id)
-    house.deadlines.add(now, seconds, "call.limit", call_id)
     record = draft(
         "call.opened",
         call_id,
@@ -130,6 +125,11 @@ def _ring(
         until=until,
         connection=connection.connection_id,
     )
+    house.calls[call_id] = Call(
+        call_id, frame.ref, connection.principal, callee, tuple(media), grant, connection.connection_id
+    )
+    house.deadlines.add(now, house.rules.ring_timeout_seconds, "call.ring", call_id)
+    house.deadlines.add(now, until - now.wall_seconds, "call.limit", call_id)
     effects: list[OpeningEffect] = [AdmitMedia(call_id, parties, until)]
     created = CallCreated(
         ref=frame.ref,
@@ -143,10 +143,13 @@ def _ring(
         caller = house.contact_for(rung, connection.principal)
         effects.append(Show(rung.connection_id, CallRing(call_id=call_id, caller=caller, media=media)))
     failure = unrecorded(connection.connection_id, frame.ref)
-    return [house.gate.opening(call_id, decisions, (record,), tuple(effects), on_failure=failure)]
+    within = house.standing(connection, callee)
+    return [
+        house.gate.opening(call_id, decisions, (record,), tuple(effects), within=within, on_failure=failure)
+    ]
 
 
-def _until(house: House, decisions: tuple[Decision, ...], now: Now) -> int:
+def _until(house: House, decisions: Sequence[Decision], now: Now) -> int:
     """Unix seconds at which the call must end: the strictest of the settings and of every rule that allowed
     it."""
     ends = [now.wall_seconds + house.rules.max_call_seconds]
@@ -173,11 +176,20 @@ def accept(house: House, connection: Connection, frame: CallAccept, now: Now) ->
     decisions = [
         house.gate.ask(action, caller, connection.subject, now) for action in sorted(call.grant.actions)
     ]
-    for decision in decisions:
-        if not decision.allowed:
-            return deny(connection.connection_id, decision, call.call_id)
+    denied = denial_in(decisions)
+    if denied is not None:
+        return deny(connection, denied, call.call_id)
+    record = draft(
+        "call.answered",
+        call.call_id,
+        basis=decisions,
+        personal=named("callee", connection.principal, connection.source),
+        callee=connection.party,
+        connection=connection.connection_id,
+    )
     call.state = next_state
     call.callee_connection = connection.connection_id
+    shortened = _shorten(house, call, _until(house, decisions, now), now)
     until = call.grant.until_unix_seconds + CREDENTIAL_MARGIN_SECONDS
 
     def accepted(role: str, party: PartyId) -> CallAccepted:
@@ -187,16 +199,9 @@ def accept(house: House, connection: Connection, frame: CallAccept, now: Now) ->
         )
 
     effects = (
+        *shortened,
         Show(connection.connection_id, accepted("callee", call.callee.party)),
         Show(call.caller_connection, accepted("caller", call.caller.party)),
-    )
-    record = draft(
-        "call.answered",
-        call.call_id,
-        basis=decisions,
-        personal=named("callee", connection.principal, connection.source),
-        callee=connection.party,
-        connection=connection.connection_id,
     )
     elsewhere = tuple(
         Tell(other.connection_id, CallEnded(call_id=call.call_id, reason="answered_elsewhere"))
@@ -205,8 +210,25 @@ def accept(house: House, connection: Connection, frame: CallAccept, now: Now) ->
     )
     failure = unrecorded(connection.connection_id)
     return [
-        house.gate.opening(call.call_id, decisions, (record,), effects, on_failure=failure, then=elsewhere),
+        house.gate.opening(
+            call.call_id,
+            decisions,
+            (record,),
+            effects,
+            within=house.standing(connection),
+            on_failure=failure,
+            then=elsewhere,
+        )
     ]
+
+
+def _shorten(house: House, call: Call, until: int, now: Now) -> tuple[OpeningEffect, ...]:
+    """Where the callee answers from may allow less time than where they were invited."""
+    if until >= call.grant.until_unix_seconds:
+        return ()
+    call.grant = call.grant.shortened(until)
+    house.deadlines.add(now, until - now.wall_seconds, "call.limit", call.call_id)
+    return (AdmitMedia(call.call_id, call.grant.parties, until),)
 
 
 def decline(house: House, connection: Connection, frame: CallDecline, now: Now) -> list[Command]:

@@ -24,7 +24,7 @@ from broker.core.errors import MESSAGE_TOO_LONG, PEER_UNREACHABLE, UNKNOWN_MESSA
 from broker.core.events import StoredMessage, UndeliveredRead
 from broker.core.frames import ChatAccepted, ChatMessage, ChatReceived, ChatSend
 from broker.core.house import Connection, House
-from broker.core.reach import ask_everywhere, hindrance, places
+from broker.core.reach import ask_everywhere, denial_in, hindrance, places
 from broker.core.recording import draft, named
 from config.policy import Action
 
@@ -38,9 +38,10 @@ def send(
     if counterpart is None or counterpart.party == connection.party:
         return refuse(connection.connection_id, PEER_UNREACHABLE, frame.ref)
     recipient = places(house, counterpart)
-    decision = ask_everywhere(house, Action.CHAT_SEND, [connection.subject], recipient, now)
-    if not decision.allowed:
-        return deny(connection.connection_id, decision, ref=frame.ref)
+    decisions = ask_everywhere(house, Action.CHAT_SEND, [connection.subject], recipient, now)
+    denied = denial_in(decisions)
+    if denied is not None:
+        return deny(connection, denied, ref=frame.ref)
     out_of_reach = hindrance(house, connection.principal, counterpart)
     if out_of_reach is not None:
         return refuse(connection.connection_id, out_of_reach, frame.ref)
@@ -48,7 +49,7 @@ def send(
     record = draft(
         "chat.accepted",
         connection.connection_id,
-        basis=(decision,),
+        basis=decisions,
         personal=named("sender", connection.principal, connection.source) | named("recipient", counterpart),
         message_id=message_id,
         sender=connection.party,
@@ -65,7 +66,15 @@ def send(
     effects = (Show(connection.connection_id, accepted), *shown)
     failure = unrecorded(connection.connection_id, frame.ref)
     return [
-        house.gate.opening(message_id, (decision,), (record,), effects, writes=(store,), on_failure=failure)
+        house.gate.opening(
+            message_id,
+            decisions,
+            (record,),
+            effects,
+            within=house.standing(connection, counterpart),
+            writes=(store,),
+            on_failure=failure,
+        )
     ]
 
 
@@ -142,12 +151,13 @@ def _deliver(house: House, connection: Connection, message: StoredMessage, now: 
         record = draft("chat.withheld", connection.connection_id, code="SENDER_GONE", more=facts)
         return [Note((record,), writes=(withhold,))]
     sender = places(house, message.sender)
-    decision = ask_everywhere(house, Action.CHAT_SEND, sender, [connection.subject], now)
-    if not decision.allowed:
-        record = draft(
-            "chat.withheld", connection.connection_id, basis=(decision,), code=decision.code.value, more=facts
-        )
+    decisions = ask_everywhere(house, Action.CHAT_SEND, sender, [connection.subject], now)
+    denied = denial_in(decisions)
+    if denied is not None:
+        code = denied.code.value
+        record = draft("chat.withheld", connection.connection_id, basis=(denied,), code=code, more=facts)
         return [Note((record,), writes=(withhold,))]
-    record = draft("chat.released", connection.connection_id, basis=(decision,), more=facts)
+    record = draft("chat.released", connection.connection_id, basis=decisions, more=facts)
     show = _show(house, connection, message.sender, message.message_id, message.text, message.sent_at_ms)
-    return [house.gate.opening(message.message_id, (decision,), (record,), (show,))]
+    within = house.standing(connection, message.sender)
+    return [house.gate.opening(message.message_id, decisions, (record,), (show,), within=within)]

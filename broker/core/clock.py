@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import heapq
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 COMPACT_ABOVE = 1024
@@ -62,10 +62,11 @@ class Deadlines:
         """Monotonic seconds of the earliest deadline."""
         return self._heap[0].at_monotonic_seconds if self._heap else None
 
-    def due(self, now: Now) -> Iterator[Deadline]:
+    def next_due(self, now: Now) -> Deadline | None:
+        """Take out the earliest deadline that is due. One at a time: each is an event of its own."""
         while self._heap and self._heap[0].at_monotonic_seconds <= now.monotonic_seconds:
             deadline = heapq.heappop(self._heap)
-            if (deadline.noun, deadline.key) in self._cancelled:
-                self._cancelled.discard((deadline.noun, deadline.key))
-            else:
-                yield deadline
+            if (deadline.noun, deadline.key) not in self._cancelled:
+                return deadline
+            self._cancelled.discard((deadline.noun, deadline.key))
+        return None

@@ -194,10 +194,11 @@ Write = SaveSignIn | SaveMessage | SettleMessage | SaveInvitation | SaveVisit | 
 
 @dataclass(frozen=True, slots=True)
 class Opening:
-    """Made by `broker.core.gate` only. `scope` names what opens; ending that scope voids effects not yet
-    released."""
+    """Made by `broker.core.gate` only. `scope` names what opens, `within` what it stands on: when one of them
+    ends, effects not yet released never will be."""
 
     scope: str
+    within: tuple[str, ...]
     decisions: tuple[Decision, ...]
     records: tuple[Draft, ...]
     writes: tuple[Write, ...]
@@ -218,7 +219,11 @@ class Note:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
+    """`scope` as in Opening: what is said about something that never opened is not said."""
+
     effects: tuple[PlainEffect, ...]
+    scope: str = ""
+    within: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

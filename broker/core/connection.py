@@ -34,7 +34,7 @@ from broker.core.house import Connection, House
 from broker.core.invitation import info
 from broker.core.leaving import close, leave
 from broker.core.presence import appear, presence_opened, visible_people
-from broker.core.reach import ask_everywhere, places
+from broker.core.reach import ask_everywhere, places, verdict
 from broker.core.recording import draft, named
 from broker.policy.decide import Subject
 from broker.policy.decision import Decision
@@ -46,7 +46,7 @@ def sign_in(house: House, event: SignInProved, now: Now) -> list[Command]:
     subject = Subject(event.insider, event.source.reveal())
     decision = house.gate.ask(Action.EDGE_SIGNIN, subject, None, now)
     if not decision.allowed:
-        return reply_denied(event.request_id, decision)
+        return reply_denied(event.request_id, decision, event.insider)
     expires_at = now.wall_seconds + house.rules.sign_in_seconds
     record = draft(
         "auth.accepted",
@@ -93,7 +93,16 @@ def connected(house: House, event: Connected, now: Now) -> list[Command]:
         external=isinstance(event.principal, Guest),
     )
     failure = unrecorded(event.connection_id)
-    return [house.gate.opening(event.connection_id, (decision,), (record,), (), on_failure=failure)]
+    return [
+        house.gate.opening(
+            event.connection_id,
+            (decision,),
+            (record,),
+            (),
+            within=house.standing(connection),
+            on_failure=failure,
+        )
+    ]
 
 
 def _ask_entry(house: House, connection: Connection, host: Insider | None, now: Now) -> Decision | None:
@@ -101,7 +110,7 @@ def _ask_entry(house: House, connection: Connection, host: Insider | None, now: 
         return house.gate.ask(Action.EDGE_SIGNIN, connection.subject, None, now)
     if host is None:
         return None
-    return ask_everywhere(house, Action.EDGE_JOIN, [connection.subject], places(house, host), now)
+    return verdict(ask_everywhere(house, Action.EDGE_JOIN, [connection.subject], places(house, host), now))
 
 
 def _entry_denied(connection: Connection, decision: Decision | None) -> Note:

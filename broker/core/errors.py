@@ -59,7 +59,7 @@ NOTICE_NOT_ACKNOWLEDGED = ErrorRow(
     "NOTICE_NOT_ACKNOWLEDGED", Blame.CALLER, "The notice must be acknowledged before joining.", 400
 )
 INVITATION_LIMIT = ErrorRow(
-    "INVITATION_LIMIT", Blame.CALLER, "This invitation is longer or wider than allowed.", 400
+    "INVITATION_LIMIT", Blame.CALLER, "This invitation is longer or wider than allowed, or one too many.", 400
 )
 UNKNOWN_INVITATION = ErrorRow("UNKNOWN_INVITATION", Blame.CALLER, "There is no such invitation.", 404)
 UNKNOWN_GUEST = ErrorRow("UNKNOWN_GUEST", Blame.CALLER, "Nobody by that name is waiting.", 404)

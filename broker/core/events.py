@@ -225,7 +225,7 @@ class RecordResumed:
 
 @dataclass(frozen=True, slots=True)
 class Ticked:
-    """A deadline may be due."""
+    """A deadline may be due. The earliest one is handled; further ones take further events."""
 
 
 Event = (

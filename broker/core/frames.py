@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 Id = Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9_\-]+$")]
 """An id the edge made (party, call, message, invitation) or a client's own `ref`."""
-Name = Annotated[str, Field(min_length=1, max_length=80)]
+Name = Annotated[str, Field(min_length=1, max_length=80, pattern=r"^[^\x00-\x1f\x7f]+$")]
 Sdp = Annotated[str, Field(max_length=49152)]
 Status = Literal["available", "away", "busy"]
 ShownStatus = Literal["available", "away", "busy", "offline"]
@@ -58,7 +58,7 @@ class ChatSend(Frame):
     type: Literal["chat.send"] = "chat.send"
     ref: Id
     to: Id
-    text: Annotated[str, Field(min_length=1, max_length=16000)]
+    text: Annotated[str, Field(min_length=1, max_length=16000, pattern=r"^[^\x00]+$")]
 
 
 class ChatReceived(Frame):

@@ -9,7 +9,7 @@ the rest.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from auth.principal import PartyId
 from broker.audit.record import Draft
@@ -39,6 +39,10 @@ class Grant:
     def holds(self, party: PartyId, now: Now) -> bool:
         """Whether this party may still act inside the grant."""
         return party in self.parties and now.wall_seconds < self.until_unix_seconds
+
+    def shortened(self, until_unix_seconds: int) -> Grant:
+        """The same grant, for no longer than until then."""
+        return replace(self, until_unix_seconds=min(self.until_unix_seconds, until_unix_seconds))
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +101,7 @@ class Gate:
         records: tuple[Draft, ...],
         effects: tuple[OpeningEffect, ...],
         *,
+        within: tuple[str, ...] = (),
         writes: tuple[Write, ...] = (),
         on_failure: tuple[PlainEffect, ...] = (),
         then: tuple[PlainEffect, ...] = (),
@@ -106,7 +111,7 @@ class Gate:
         _all_allow(decisions)
         if not records:
             raise BypassError("an opening without a record")
-        return Opening(scope, decisions, records, writes, effects, on_failure, then)
+        return Opening(scope, within, decisions, records, writes, effects, on_failure, then)
 
     @staticmethod
     def recorded(opening: Opening, receipt: Receipt) -> Recorded:

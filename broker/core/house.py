@@ -135,6 +135,8 @@ class House:
     """Digests of tokens ended in this run: they stay refused even while the store still has to learn of it,
     until they would have expired anyway."""
     deadlines: Deadlines = field(default_factory=Deadlines)
+    stopping: bool = False
+    """The last event has come: nothing opens any more."""
     outage_since: float | None = None
     """Monotonic seconds at which the record stopped being writable; None while it is."""
     by_party: dict[PartyId, list[ConnectionId]] = field(default_factory=dict)
@@ -184,6 +186,12 @@ class House:
     def show(self, party: PartyId, frame: OpeningFrame) -> tuple[OpeningEffect, ...]:
         """The opening frame to every connection of the party."""
         return tuple(Show(connection.connection_id, frame) for connection in self.of_party(party))
+
+    @staticmethod
+    def standing(connection: Connection, *others: Insider | Guest) -> tuple[str, ...]:
+        """What an opening asked for on this connection stands on: the connection, and each guest's visit."""
+        guests = [p.party for p in (connection.principal, *others) if isinstance(p, Guest)]
+        return (connection.connection_id, *guests)
 
     def tell_connection(self, connection_id: ConnectionId, frame: PlainFrame) -> tuple[Tell, ...]:
         """The plain frame to one connection, if it is still there."""

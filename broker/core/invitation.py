@@ -28,10 +28,13 @@ from broker.core.frames import (
 )
 from broker.core.house import Connection, House, Invitation, Visit
 from broker.core.outage import count_refusal
-from broker.core.reach import ask_everywhere, places
+from broker.core.reach import ask_everywhere, places, verdict
 from broker.core.recording import draft, named
 from broker.policy.decide import Subject
 from config.policy import Action
+
+MAX_OPEN_INVITATIONS = 100
+"""Of one person, so that the welcome which lists them stays small."""
 
 
 def create(house: House, connection: Connection, frame: InvitationCreate, now: Now) -> list[Command]:
@@ -41,14 +44,15 @@ def create(house: House, connection: Connection, frame: InvitationCreate, now: N
     redemptions = frame.redemptions or rules.invitation_default_redemptions
     if seconds > rules.invitation_max_expiry_seconds or redemptions > rules.invitation_max_redemptions:
         return refuse(connection.connection_id, INVITATION_LIMIT, frame.ref)
+    own = [i for i in house.invitations.values() if i.invited_by == connection.party]
+    if len(own) >= MAX_OPEN_INVITATIONS:
+        return refuse(connection.connection_id, INVITATION_LIMIT, frame.ref)
     invitation_id = f"i-{house.ids()}"
     name = Personal(frame.guest_name)
     decision = house.gate.ask(Action.GUEST_INVITE, connection.subject, None, now)
     if not decision.allowed:
-        return deny(connection.connection_id, decision, ref=frame.ref)
+        return deny(connection, decision, ref=frame.ref)
     invitation = Invitation(invitation_id, connection.party, name, now.wall_seconds + seconds, redemptions)
-    house.invitations[invitation_id] = invitation
-    house.deadlines.add(now, seconds, "invitation.expiry", invitation_id)
     record = draft(
         "invitation.created",
         connection.connection_id,
@@ -59,6 +63,8 @@ def create(house: House, connection: Connection, frame: InvitationCreate, now: N
         expires_at=invitation.expires_at_unix_seconds,
         redemptions=redemptions,
     )
+    house.invitations[invitation_id] = invitation
+    house.deadlines.add(now, seconds, "invitation.expiry", invitation_id)
     created = InvitationCreated(
         ref=frame.ref,
         invitation=info(invitation),
@@ -70,6 +76,7 @@ def create(house: House, connection: Connection, frame: InvitationCreate, now: N
             (decision,),
             (record,),
             (Show(connection.connection_id, created),),
+            within=house.standing(connection),
             writes=(_row(invitation),),
             on_failure=unrecorded(connection.connection_id, frame.ref),
         )
@@ -116,13 +123,10 @@ def redeem(house: House, event: RedeemRequested, now: Now) -> list[Command]:
         return [*counted, Answer((reply(event.request_id, INVITATION_INVALID),))]
     guest = Guest(PartyId(f"g-{house.ids()}"), event.name, invitation.invitation_id, invitation.invited_by)
     subject = Subject(guest, event.source.reveal())
-    decision = ask_everywhere(house, Action.EDGE_JOIN, [subject], places(house, event.inviter), now)
+    host = places(house, event.inviter)
+    decision = verdict(ask_everywhere(house, Action.EDGE_JOIN, [subject], host, now))
     if not decision.allowed:
-        return reply_denied(event.request_id, decision)
-    invitation.redemptions_left -= 1
-    expires_at = now.wall_seconds + house.rules.visit_seconds
-    house.visits[guest.party] = Visit(guest, event.token_digest, False, expires_at)
-    house.deadlines.add(now, house.rules.visit_seconds, "visit.expiry", guest.party)
+        return reply_denied(event.request_id, decision, guest)
     record = draft(
         "visit.opened",
         guest.party,
@@ -134,6 +138,10 @@ def redeem(house: House, event: RedeemRequested, now: Now) -> list[Command]:
         notice_acknowledged=True,
         verified_by=guest.verified_by,
     )
+    invitation.redemptions_left -= 1
+    expires_at = now.wall_seconds + house.rules.visit_seconds
+    house.visits[guest.party] = Visit(guest, event.token_digest, False, expires_at)
+    house.deadlines.add(now, house.rules.visit_seconds, "visit.expiry", guest.party)
     row = SaveVisit(
         guest.party, guest.name, guest.invitation_id, guest.invited_by, event.token_digest, False, expires_at
     )
@@ -143,6 +151,7 @@ def redeem(house: House, event: RedeemRequested, now: Now) -> list[Command]:
             (decision,),
             (record,),
             (ReplyGranted(event.request_id),),
+            within=(invitation.invitation_id,),
             writes=(row, _row(invitation)),
             on_failure=(reply(event.request_id, AUDIT_UNAVAILABLE),),
         )

@@ -58,7 +58,9 @@ def answer(house: House, connection: Connection, frame: CallAnswer, now: Now) ->
     except SdpError as refused:
         return _refuse_description(connection, call, refused)
     call.offer_from = None
-    allow = Answer((AllowPayloadTypes(call.call_id, rebuilt.payload_types, rebuilt.audio_payload_types),))
+    allow = Answer(
+        (AllowPayloadTypes(call.call_id, rebuilt.payload_types, rebuilt.audio_payload_types),), call.call_id
+    )
     return [allow, *_forward(call, connection, ForwardedAnswer(call_id=call.call_id, sdp=rebuilt.text))]
 
 
@@ -134,4 +136,4 @@ def _refuse_description(connection: Connection, call: Call, refused: SdpError) -
 
 def _forward(call: Call, connection: Connection, frame: PlainFrame) -> list[Command]:
     receiver = call.connection_of(call.other(connection.party))
-    return [Answer((Tell(receiver, frame),))] if receiver is not None else []
+    return [Answer((Tell(receiver, frame),), call.call_id)] if receiver is not None else []

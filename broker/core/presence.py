@@ -18,7 +18,7 @@ from broker.core.frames import (
     ShownStatus,
 )
 from broker.core.house import FOLDED_STATUS, Connection, House
-from broker.core.reach import ask_everywhere, hindrance, places
+from broker.core.reach import ask_everywhere, hindrance, places, verdict
 from broker.core.recording import draft
 from broker.policy.decision import Decision
 from config.policy import Action
@@ -32,9 +32,8 @@ def visible_people(
     for person in people:
         if person.party == connection.party:
             continue
-        decision = ask_everywhere(
-            house, Action.PRESENCE_SEE, [connection.subject], places(house, person), now
-        )
+        theirs = places(house, person)
+        decision = verdict(ask_everywhere(house, Action.PRESENCE_SEE, [connection.subject], theirs, now))
         if decision.allowed:
             seen.append((person, decision))
     return seen
@@ -126,7 +125,7 @@ def set_status(house: House, connection: Connection, frame: PresenceSet, now: No
     connection.status = frame.status
     after = house.status_of(connection.party)
     told = tell_viewers(house, connection.party, after) if after != before else ()
-    return [Answer(told)] if told else []
+    return [Answer(told, connection.connection_id)] if told else []
 
 
 def tell_viewers(house: House, party: PartyId, status: ShownStatus) -> tuple[Tell, ...]:

@@ -26,16 +26,28 @@ def places(house: House, principal: Insider | Guest) -> list[Subject]:
 
 def ask_everywhere(
     house: House, action: Action, actor: Sequence[Subject], counterpart: Sequence[Subject], now: Now
-) -> Decision:
-    """Ask for every pair of places. One denial denies: what reaches a person reaches all of their
-    connections, one in a zone of high sensitivity included."""
-    decisions = (house.gate.ask(action, one, other, now) for one in actor for other in counterpart)
-    decision = next(decisions)
-    for further in decisions:
-        if not decision.allowed:
-            break
-        decision = further
-    return decision
+) -> tuple[Decision, ...]:
+    """Ask for every pair of places. Either all of them allow, and every limit among them holds, or the answer
+    is the one denial: what reaches a person reaches all of their connections, one in a zone of high
+    sensitivity included."""
+    decisions = []
+    for one in actor:
+        for other in counterpart:
+            decision = house.gate.ask(action, one, other, now)
+            if not decision.allowed:
+                return (decision,)
+            decisions.append(decision)
+    return tuple(decisions)
+
+
+def verdict(decisions: Sequence[Decision]) -> Decision:
+    """One decision for all of them, where their limits do not matter: the denial, or an allow."""
+    return denial_in(decisions) or decisions[-1]
+
+
+def denial_in(decisions: Sequence[Decision]) -> Decision | None:
+    """The decision that denies, if one does."""
+    return next((decision for decision in decisions if not decision.allowed), None)
 
 
 def hindrance(house: House, actor: Insider | Guest, counterpart: Insider | Guest) -> ErrorRow | None:

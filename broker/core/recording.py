@@ -13,6 +13,10 @@ from broker.policy.decision import Decision, PartyInputs
 MAX_SHORTENED_RULES = 64
 
 
+MAX_RECORDED_DECISIONS = 16
+"""In one record: people connected from many places are asked about at each pair of them."""
+
+
 def draft(
     record_type: str,
     session_id: str | None = None,
@@ -29,15 +33,18 @@ def draft(
         return Draft(type=record_type, session_id=session_id, fields=fields, personal=personal or {})
     kept = dict(personal or {})
     if basis:
-        fields["decisions"] = [decision.to_json() for decision in basis]
-        for number, decision in enumerate(basis):
+        kept_decisions = basis[:MAX_RECORDED_DECISIONS]
+        fields["decisions"] = [decision.to_json() for decision in kept_decisions]
+        if len(basis) > MAX_RECORDED_DECISIONS:
+            fields["decisions_omitted"] = len(basis) - MAX_RECORDED_DECISIONS
+        for number, decision in enumerate(kept_decisions):
             kept.update(
                 {f"decision.{number}.{name}": value for name, value in decision.inputs.personal.items()}
             )
     try:
         return Draft(type=record_type, session_id=session_id, fields=fields, personal=kept)
     except RecordError:
-        fields["decisions"] = [_shortened(decision) for decision in basis]
+        fields["decisions"] = [_shortened(decision) for decision in basis[:MAX_RECORDED_DECISIONS]]
         return Draft(type=record_type, session_id=session_id, fields=fields, personal=kept)
 
 

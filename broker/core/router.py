@@ -16,13 +16,14 @@ from broker.core.house import House
 
 def handle(house: House, event: e.Event, now: Now) -> list[Command]:
     """What the core commands in answer to one event. Never waits, never raises for what anyone sent."""
+    if house.stopping and isinstance(event, e.SignInProved | e.RedeemRequested | e.Connected):
+        return run.turn_away(event)
     match event:
         case e.FrameReceived():
             return _frame(house, event, now)
         case e.Ticked():
-            return [
-                command for deadline in house.deadlines.due(now) for command in _due(house, deadline, now)
-            ]
+            deadline = house.deadlines.next_due(now)
+            return _due(house, deadline, now) if deadline is not None else []
         case e.SignInProved():
             return connection.sign_in(house, event, now)
         case e.EntryRefused():

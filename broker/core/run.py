@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from broker.core import calling
+from broker.core.answers import reply
 from broker.core.clock import Now
-from broker.core.commands import CloseConnection, Command, Narrowing, Note
+from broker.core.commands import Answer, CloseConnection, Command, Narrowing, Note
 from broker.core.errors import EDGE_STOPPING
-from broker.core.events import Started, Stopping
+from broker.core.events import Connected, RedeemRequested, SignInProved, Started, Stopping
 from broker.core.house import House, Invitation, Visit
 from broker.core.recording import draft
 
@@ -43,6 +44,7 @@ def started(house: House, event: Started, now: Now) -> list[Command]:
 def stopping(house: House, event: Stopping, now: Now) -> list[Command]:
     """End every call and close every connection; what waits in the journal is entered before the process
     ends."""
+    house.stopping = True
     commands: list[Command] = [
         calling.end(house, call, "edge_stopping", None) for call in list(house.calls.values())
     ]
@@ -55,3 +57,10 @@ def stopping(house: House, event: Stopping, now: Now) -> list[Command]:
         )
     commands.append(Narrowing(records=(*house.refusals.flush(), draft("node.stopped"))))
     return commands
+
+
+def turn_away(event: SignInProved | RedeemRequested | Connected) -> list[Command]:
+    """Nobody comes in any more."""
+    if isinstance(event, Connected):
+        return [Narrowing((), (CloseConnection(event.connection_id, EDGE_STOPPING),))]
+    return [Answer((reply(event.request_id, EDGE_STOPPING),))]

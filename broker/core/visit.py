@@ -35,7 +35,7 @@ from broker.core.frames import (
 )
 from broker.core.house import Connection, House, Visit
 from broker.core.presence import presence_opened
-from broker.core.reach import ask_everywhere, places
+from broker.core.reach import ask_everywhere, denial_in, places, verdict
 from broker.core.recording import draft, named
 from broker.policy.decision import Decision
 from config.policy import Action
@@ -67,7 +67,9 @@ def may_be_with(house: House, connection: Connection, now: Now) -> frozenset[Par
     return frozenset(
         guest.party
         for guest in own
-        if ask_everywhere(house, Action.EDGE_JOIN, places(house, guest), [connection.subject], now).allowed
+        if not denial_in(
+            ask_everywhere(house, Action.EDGE_JOIN, places(house, guest), [connection.subject], now)
+        )
     )
 
 
@@ -110,13 +112,16 @@ def welcome(
 def _see_host(
     house: House, connection: Connection, host: Insider, now: Now
 ) -> list[tuple[PartyId, Decision]]:
-    """Whether this guest's connection may see how reachable their host is, with the decision if it may."""
-    decision = ask_everywhere(house, Action.PRESENCE_SEE, [connection.subject], places(house, host), now)
-    if not decision.allowed:
-        connection.sees.discard(host.party)
-        return []
-    connection.sees.add(host.party)
-    return [(host.party, decision)]
+    """Whether this guest may see how reachable their host is, on this connection and their others, with the
+    decision if they may."""
+    guest = connection.principal
+    seen = ask_everywhere(
+        house, Action.PRESENCE_SEE, [connection.subject, *places(house, guest)], places(house, host), now
+    )
+    decision = verdict(seen)
+    for guest_side in (connection, *house.of_party(guest.party)):
+        (guest_side.sees.add if decision.allowed else guest_side.sees.discard)(host.party)
+    return [(host.party, decision)] if decision.allowed else []
 
 
 def admit(house: House, connection: Connection, frame: LobbyAdmit, now: Now) -> list[Command]:
@@ -133,19 +138,11 @@ def admit(house: House, connection: Connection, frame: LobbyAdmit, now: Now) -> 
     guest_connection = next(house.of_party(visit.guest.party), None)
     if guest_connection is None:
         return refuse(connection.connection_id, UNKNOWN_GUEST)
-    decision = house.gate.ask(Action.GUEST_ADMIT, connection.subject, guest_connection.subject, now)
+    guest = places(house, visit.guest)
+    decision = verdict(ask_everywhere(house, Action.GUEST_ADMIT, [connection.subject], guest, now))
     if not decision.allowed:
-        return deny(connection.connection_id, decision, visit.guest.party)
-    visit.admitted = True
-    effects: list[OpeningEffect] = []
-    decisions = [decision]
-    for guest_side in house.of_party(visit.guest.party):
-        decisions.extend(seen for _, seen in _see_host(house, guest_side, host, now))
-        shown = house.contact_for(guest_side, host)
-        effects.append(Show(guest_side.connection_id, LobbyAdmitted(host=shown)))
-    for host_side in house.of_party(host.party):
-        host_side.sees.add(visit.guest.party)
-    effects.extend(house.show(host.party, PresenceChanged(contact=house.contact(visit.guest))))
+        return deny(connection, decision, visit.guest.party)
+    decisions = [decision, *(seen for _, seen in _see_host(house, guest_connection, host, now))]
     record = draft(
         "visit.admitted",
         visit.guest.party,
@@ -155,12 +152,21 @@ def admit(house: House, connection: Connection, frame: LobbyAdmit, now: Now) -> 
         guest=visit.guest.party,
         host=host.party,
     )
+    visit.admitted = True
+    effects: list[OpeningEffect] = []
+    for guest_side in house.of_party(visit.guest.party):
+        shown = house.contact_for(guest_side, host)
+        effects.append(Show(guest_side.connection_id, LobbyAdmitted(host=shown)))
+    for host_side in house.of_party(host.party):
+        host_side.sees.add(visit.guest.party)
+    effects.extend(house.show(host.party, PresenceChanged(contact=house.contact(visit.guest))))
     return [
         house.gate.opening(
             visit.guest.party,
             decisions,
             (record,),
             tuple(effects),
+            within=house.standing(connection),
             writes=(_row(visit),),
             on_failure=unrecorded(connection.connection_id),
             then=house.tell(host.party, LobbyLeft(guest=visit.guest.party)),

@@ -13,8 +13,7 @@ from config.settings import Settings
 
 
 def unusable_contents(settings: Settings) -> Iterator[ConfigurationError]:
-    """Every reason why the directory or the certificate would not load. A missing file is not its business.
-    """
+    """Every reason why the directory or the certificate would not load. Missing files are told elsewhere."""
     ldif_file = settings.directory.ldif_file
     if ldif_file is not None and ldif_file.is_file():
         try:

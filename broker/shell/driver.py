@@ -70,6 +70,8 @@ class Driver:
         self._timer: asyncio.TimerHandle | None = None
         self._healthy = True
         self._missed = 0
+        self.defects = 0
+        """Events that met a defect of ours and were dropped; an alarm."""
         self._writer: Writer | None = None
         self._loop = asyncio.get_running_loop()
         self._empty = asyncio.Event()
@@ -101,7 +103,13 @@ class Driver:
     def submit(self, event: Event) -> None:
         """Let the core handle one event, and start on what it commands."""
         now = self._clock()
-        for command in router.handle(self._house, event, now):
+        try:
+            commands = router.handle(self._house, event, now)
+        except Exception:  # a defect met by one event must not end what carries everybody else's
+            self.defects += 1
+            log.exception("core.defect", event_type=type(event).__name__)
+            commands = []
+        for command in commands:
             self._take(command, now)
         self._release()
         self._rearm(now)
@@ -130,9 +138,10 @@ class Driver:
 
     def _narrow(self, command: Narrowing, now: Now) -> None:
         if command.scopes:
+            ended = set(command.scopes)
             for pending in self._pending.values():
-                if isinstance(pending.command, Opening) and pending.command.scope in command.scopes:
-                    pending.void = True
+                if not isinstance(pending.command, Note):
+                    pending.void |= not ended.isdisjoint((pending.command.scope, *pending.command.within))
         if command.records or command.writes:
             mark = self._journal.append(JournalEntry(now.wall_ms, command.records, command.writes))
             if mark is not None or self._healthy:
@@ -177,17 +186,14 @@ class Driver:
 
     def _release(self) -> None:
         """Let out, in order, everything whose turn has come."""
-        failed_scopes: list[str] = []
         while self._order and self._pending[self._order[0]].settled:
             pending = self._pending.pop(self._order.popleft())
             if pending.failed:
-                failed_scopes.extend(self._fail(pending.command))
+                self._fail(pending.command)
             elif not pending.void:
                 self._let_out(pending)
         if not self._order:
             self._empty.set()
-        if failed_scopes:
-            self.submit(CommitFailed(tuple(failed_scopes), outage=not self._healthy))
 
     def _let_out(self, pending: _Pending) -> None:
         command = pending.command
@@ -198,11 +204,12 @@ class Driver:
         else:
             self._plain(command.effects)
 
-    def _fail(self, command: Opening | Note | Answer) -> tuple[str, ...]:
-        if isinstance(command, Answer):
-            return ()
-        self._plain(command.on_failure)
-        return (command.scope,) if isinstance(command, Opening) else ()
+    def _fail(self, command: Opening | Note | Answer) -> None:
+        """Say so, and drop what never opened before anything that follows it can leave."""
+        if not isinstance(command, Answer):
+            self._plain(command.on_failure)
+        if isinstance(command, Opening):
+            self.submit(CommitFailed((command.scope,), outage=not self._healthy))
 
     def _plain(self, effects: tuple[PlainEffect, ...]) -> None:
         for effect in effects:

@@ -85,43 +85,59 @@ class Writer:
     def _run(self) -> None:
         failing = False
         while True:
-            with self._condition:
-                if failing and not self._stopping and all(item.ticket is None for item in self._queue):
-                    self._condition.wait(RETRY_SECONDS)
-                while not self._queue and not self._stopping:
-                    self._condition.wait(EMIT_INTERVAL_SECONDS)
-                    self._emit(lambda: self._heads.catch_up(time.monotonic()))
-                batch = [self._queue[at] for at in range(min(len(self._queue), MAX_BATCH_ENTRIES))]
-                only_owed = all(item.ticket is None for item in batch)
-                if self._stopping and (not batch or (failing and only_owed)):
-                    return
-            failing = not self._write(batch)
+            batch = self._gather(failing)
+            if batch:
+                failing = not self._write(batch)
+            elif self._stopping:
+                return
+            # Not under the lock: whoever puts an entry never waits for the heads file's disk.
+            self._emit(lambda: self._heads.catch_up(time.monotonic()))
+
+    def _gather(self, failing: bool) -> list[_Item]:
+        """The next entries, after a wait while there are none, or while the store is failing. Empty: look
+        again."""
+        with self._condition:
+            if self._stopping and failing and all(item.ticket is None for item in self._queue):
+                return []
+            if failing and not self._stopping:
+                self._condition.wait_for(lambda: self._stopping, RETRY_SECONDS)
+            elif not self._queue and not self._stopping:
+                self._condition.wait(EMIT_INTERVAL_SECONDS)
+            return [self._queue[at] for at in range(min(len(self._queue), MAX_BATCH_ENTRIES))]
 
     def _write(self, batch: list[_Item]) -> bool:
         """Write the first entries of the queue; whether the store is well."""
         try:
             receipt, head_note = self._store.commit([item.entry for item in batch])
         except (DatabaseError, InterfaceError) as failure:
-            if isinstance(failure, IntegrityError | DataError | ProgrammingError):
+            defect = isinstance(failure, IntegrityError | DataError | ProgrammingError)
+            if defect and (len(batch) > 1 or batch[0].ticket is not None):
                 return self._write_singly(batch, failure)
-            log.exception("record.commit_failed", entries=len(batch))
-            self._forget(batch, keep_owed=True)
-            self._settled(Settled(_receipts(batch, None), None, False))
-            return False
+            return self._outage(failure)
         except Exception as failure:  # a defect in one entry must not end the thread that writes all others
             return self._write_singly(batch, failure)
-        self._forget(batch, keep_owed=False)
+        self._forget(len(batch))
         self._emit(lambda: self._heads.offer(head_note, time.monotonic()))
         marks = [item.entry.mark for item in batch if item.entry.mark is not None]
         self._settled(Settled(_receipts(batch, receipt), marks[-1] if marks else None, True))
         return True
 
+    def _outage(self, failure: Exception) -> bool:
+        """The store takes nothing: everyone who waits is told, what is owed stays in order."""
+        with self._condition:
+            waiting = [item for item in self._queue if item.ticket is not None]
+            owed = [item for item in self._queue if item.ticket is None]
+            self._queue = deque(owed)
+        log.error("record.commit_failed", refused=len(waiting), owed=len(owed), exc_info=failure)
+        self._settled(Settled(_receipts(waiting, None), None, False))
+        return False
+
     def _write_singly(self, batch: list[_Item], failure: Exception) -> bool:
         """One entry of the batch is a defect of ours: it alone fails, an owed one for good."""
-        log.critical("record.impossible", error=type(failure).__name__, entries=len(batch))
+        log.critical("record.impossible", entries=len(batch), exc_info=failure)
         if len(batch) > 1:
             return all(self._write([item]) for item in batch)  # stops at an outage: the rest is still queued
-        self._forget(batch, keep_owed=False)
+        self._forget(1)
         self._settled(Settled(_receipts(batch, None), batch[0].entry.mark, True))
         return True
 
@@ -133,13 +149,11 @@ class Writer:
         except OSError:
             log.exception("record.head_not_emitted")
 
-    def _forget(self, batch: list[_Item], *, keep_owed: bool) -> None:
-        """Take the batch out of the queue; after a failed commit what is owed stays in front, in order."""
+    def _forget(self, count: int) -> None:
+        """Take the first entries out of the queue."""
         with self._condition:
-            for _ in batch:
+            for _ in range(count):
                 self._queue.popleft()
-            if keep_owed:
-                self._queue.extendleft(item for item in reversed(batch) if item.ticket is None)
 
 
 def _receipts(batch: list[_Item], receipt: Receipt | None) -> tuple[tuple[int, Receipt | None], ...]:

@@ -36,7 +36,7 @@ NAMES = ("ada", "bob", "cat")
 MEDIA = (["audio"], ["video", "audio"], ["audio", "audio"])
 TEXTS = [
     "x",
-    "\0",
+    "\ufffe",
     "\u202e\u200b",
     "\U0001f600" * 80,
     "e\u0301",

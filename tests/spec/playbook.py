@@ -243,9 +243,13 @@ class Playbook:
         self.now = Now(self.now.wall_ms + int(seconds * 1000), self.now.monotonic_seconds + seconds)
 
     def later(self, seconds: float) -> Outcome:
-        """Time passes, and what fell due happens."""
+        """Time passes, and everything that fell due happens."""
         self.wait(seconds)
-        return self >> e.Ticked()
+        commands: list[Command] = []
+        deadlines = self.house.deadlines
+        while (next_at := deadlines.next_at()) is not None and next_at <= self.now.monotonic_seconds:
+            commands += (self >> e.Ticked()).commands
+        return Outcome(commands)
 
     # --- people ---------------------------------------------------------------------------------------------
 

@@ -12,7 +12,7 @@ from auth.personal import Personal
 from auth.principal import Insider, PartyId
 from broker.core.clock import Now
 from broker.core.commands import ConnectionId, ReadUndelivered
-from broker.core.events import Connected, FrameReceived, MediaCount
+from broker.core.events import Connected, FrameReceived, MediaCount, Ticked
 from broker.core.frame_codec import parse_edge_frame
 from broker.core.frames import ClientFrame, ClientProgram, EdgeFrame, Hello, IceServer
 from broker.core.gate import Gate, Receipt
@@ -172,17 +172,22 @@ class Stage:
             self.commit()
 
     def pass_seconds(self, seconds: float) -> None:
+        """Time passes, and everything that fell due happens."""
         self.now = Now(self.now.wall_ms + int(seconds * 1000), self.now.monotonic_seconds + seconds)
+        deadlines = self.house.deadlines
+        while (next_at := deadlines.next_at()) is not None and next_at <= self.now.monotonic_seconds:
+            self.driver.submit(Ticked())
 
-    def connect(self, name: str) -> Sent:
-        """An insider who has said hello, with everything recorded."""
+    def connect(self, name: str, *, recorded: bool = True) -> Sent:
+        """An insider who has said hello, with everything recorded, or nothing yet."""
         person = self.people.setdefault(name, insider(name))
         connection_id = ConnectionId(f"n-{name}")
         wire = Sent()
         self.effects.outboxes[connection_id] = wire
         self.driver.submit(Connected(connection_id, person, Personal("192.0.2.1"), f"digest-{name}"))
         self.send(name, Hello(client=ClientProgram(name="test", version="1")))
-        self.settle()
+        if recorded:
+            self.settle()
         return wire
 
     def send(self, name: str, frame: ClientFrame, to: str | None = None) -> None:

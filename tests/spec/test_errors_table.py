@@ -15,6 +15,7 @@ from broker.core.frame_codec import encode, parse_edge_frame
 from broker.core.frames import ChatSend
 from broker.core.sdp import SdpCode
 from broker.policy.decision import Code
+from config.policy import Action
 from tests.spec.playbook import Playbook, deny_everything
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -66,4 +67,14 @@ def test_a_denial_carries_the_decisions_own_code_and_sentence_and_nothing_of_the
     assert told.code == Code.DENIED
     assert "everything" not in encode(told)
     assert parse_edge_frame(encode(told)) == told
-    assert denial(play.house.gate.ask(play.asked[-1].action, play.asked[-1].actor, None, play.now)).code
+
+
+def test_an_outsider_is_not_told_which_kind_of_denial_it_is() -> None:
+    play = Playbook()
+    ada = play.person("ada")
+    guest = play.admitted(ada)
+    subject = play.house.connections[guest.connection_id].subject
+    refused = play.house.gate.ask(Action.GUEST_INVITE, subject, None, play.now)
+    assert refused.code is Code.WRONG_PARTIES
+    assert denial(refused, ada.principal).code == Code.WRONG_PARTIES
+    assert denial(refused, guest.principal).code == Code.DENIED

@@ -172,3 +172,17 @@ def test_the_edges_own_frames_are_checked_by_clients() -> None:
     for text in ("{}", '{"type":"welcome"}', '{"type":"hello"}', "\ud800", "[" * 30000):
         with pytest.raises(FrameError):
             parse_edge_frame(text)
+
+
+@pytest.mark.parametrize("name", ["a\nb", "a\x00", "\x1b[31m", "\x7f"])
+def test_a_name_holds_no_control_character(name: str) -> None:
+    frame = {"type": "invitation.create", "ref": "1", "guest_name": name}
+    with pytest.raises(FrameError):
+        parse_client_frame(json.dumps(frame))
+
+
+def test_a_text_may_have_lines_but_no_zero() -> None:
+    frame = {"type": "chat.send", "ref": "1", "to": "u-ada", "text": "one\ntwo\tthree"}
+    assert isinstance(parse_client_frame(json.dumps(frame)), f.ChatSend)
+    with pytest.raises(FrameError):
+        parse_client_frame(json.dumps(frame | {"text": "one\0two"}))

@@ -32,6 +32,7 @@ from broker.core.frames import (
     LobbyLeft,
     LobbyRefused,
 )
+from broker.core.invitation import MAX_OPEN_INVITATIONS
 from broker.policy.decision import Code
 from config.policy import Action
 from tests.spec.playbook import (
@@ -120,7 +121,7 @@ def test_who_may_not_invite_is_denied_on_record() -> None:
 def test_a_guest_invites_nobody() -> None:
     play = Playbook()
     guest = play.admitted(play.person("ada"))
-    assert create(play, guest) << guest.refused(Code.WRONG_PARTIES)
+    assert create(play, guest) << guest.refused(Code.DENIED)
 
 
 def test_a_redemption_opens_a_visit_that_is_recorded_and_stored_before_the_token_is_valid() -> None:
@@ -327,3 +328,12 @@ def test_invitations_survive_a_restart_with_what_is_left_of_them() -> None:
     assert redeem(play, "i-old", host).openings
     play.later(100)
     assert play.house.invitations == {}
+
+
+def test_nobody_has_more_than_a_hundred_open_invitations() -> None:
+    play = Playbook()
+    ada = play.person("ada")
+    for _ in range(MAX_OPEN_INVITATIONS):
+        play.invitation(ada)
+    one_more = play >> ada.says(InvitationCreate(ref="more", guest_name="Grace"))
+    assert one_more << ada.refused(INVITATION_LIMIT, ref="more")

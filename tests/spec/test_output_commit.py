@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from broker.core.commands import ConnectionId
-from broker.core.events import Disconnected, SignOutRequested, Ticked
+from broker.core.events import Disconnected, SignOutRequested
 from broker.core.frames import CallAccept, CallHangUp, CallInvite, ChatAccepted, ChatSend, Error, PresenceSet
 from tests.spec.stage import Sent, Stage
 
@@ -161,10 +161,8 @@ async def test_admitted_calls_outlive_a_short_outage_and_end_after_the_grace(sta
     chat(stage, "fails")
     stage.commit(works=False)
     stage.pass_seconds(29)
-    stage.driver.submit(Ticked())
     assert len(stage.rows.live) == 1
     stage.pass_seconds(2)
-    stage.driver.submit(Ticked())
     assert stage.rows.live == {}
     assert bob.types()[-1] == "call.ended"
 
@@ -178,7 +176,6 @@ async def test_an_outage_that_ended_in_time_ends_no_call(stage: Stage) -> None:
     stage.pass_seconds(10)
     stage.settle()
     stage.pass_seconds(60)
-    stage.driver.submit(Ticked())
     assert len(stage.rows.live) == 1
 
 
@@ -230,3 +227,14 @@ async def test_what_a_full_journal_could_not_keep_in_an_outage_is_counted(
     (resumed,) = [record for _, entry in stage.writer.waiting for record in entry.records]
     assert resumed.type == "record.resumed"
     assert resumed.fields["entries_missed"] == 100 - kept
+
+
+async def test_a_status_of_somebody_who_never_appeared_is_not_told(stage: Stage) -> None:
+    alice = stage.connect("alice")
+    alice.frames.clear()
+    stage.connect("bob", recorded=False)
+    stage.connect("bob", recorded=False)
+    stage.send("bob", PresenceSet(status="busy"))
+    stage.commit(works=False)
+    stage.settle()
+    assert alice.frames == []

@@ -6,8 +6,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 from auth.personal import Personal
-from broker.core.frames import CallAccept, CallInvite, ChatMessage, ChatSend
-from tests.spec.playbook import OPEN_POLICY, Client, Playbook
+from broker.core.frames import CallAccept, CallInvite, ChatMessage, ChatSend, InsiderWelcome
+from tests.spec.playbook import OPEN_POLICY, Client, Playbook, rule
 
 POLICY = OPEN_POLICY.replace(
     "revision = 1\n",
@@ -31,7 +31,7 @@ def test_a_guests_message_is_denied_while_the_host_is_also_connected_from_a_high
     vault = in_the_vault(play, host)
     play >> vault.hello()
     outcome = play >> guest.says(ChatSend(ref="1", to=host.party, text="hello"))
-    assert outcome << guest.refused("POLICY_ZONE_HIGH", ref="1")
+    assert outcome << guest.refused("POLICY_DENIED", ref="1")
     play >> vault.leaves()
     outcome = play >> guest.says(ChatSend(ref="2", to=host.party, text="hello"))
     assert outcome.frame(ChatMessage).text == "hello"
@@ -43,7 +43,7 @@ def test_a_call_does_not_ring_in_a_high_zone() -> None:
     guest = play.admitted(host)
     play >> in_the_vault(play, host).hello()
     outcome = play >> guest.says(CallInvite(ref="1", to=host.party, media=["audio"]))
-    assert outcome << guest.refused("POLICY_ZONE_HIGH", ref="1")
+    assert outcome << guest.refused("POLICY_DENIED", ref="1")
 
 
 def test_a_call_that_rings_is_not_answered_from_a_high_zone() -> None:
@@ -64,6 +64,24 @@ def test_a_connection_in_a_high_zone_is_shown_no_guest() -> None:
     host = play.person("ada")
     play.admitted(host)
     play.waiting(host)
-    shown = (play >> in_the_vault(play, host).hello()).openings[0].effects[0]
-    assert shown.frame.lobby == []
-    assert [contact.kind for contact in shown.frame.contacts if contact.kind == "guest"] == []
+    welcome = (play >> in_the_vault(play, host).hello()).frame(InsiderWelcome)
+    assert welcome.lobby == []
+    assert [contact for contact in welcome.contacts if contact.kind == "guest"] == []
+
+
+def test_the_strictest_limit_among_a_partys_places_holds() -> None:
+    lan, vpn = Personal("10.8.0.1"), Personal("10.9.0.1")
+    zones = "".join(
+        f'[[zones]]\nid = "{name}"\nnetworks = ["{network}"]\n'
+        for name, network in (("lan", "10.8.0.0/16"), ("vpn", "10.9.0.0/16"))
+    )
+    short = rule("short", "call.audio", who='{ any = true, zone = "lan" }', limits="{ minutes = 1 }")
+    play = Playbook(OPEN_POLICY.replace("revision = 1\n", f"revision = 1\n{zones}", 1) + short)
+    caller, callee = play.person("ada"), play.insider("bob")
+    for source in (lan, vpn):
+        client = replace(play.connects(callee), source=source)
+        play >> client.arrives()
+        play >> client.hello()
+    play >> caller.says(CallInvite(ref="1", to=callee.party, media=["audio"]))
+    (call,) = play.house.calls.values()
+    assert call.grant.until_unix_seconds == play.now.wall_seconds + 60

@@ -101,7 +101,7 @@ def test_admitting_is_recorded_and_stored_before_guest_and_host_see_each_other()
     assert (row.guest, row.admitted, row.token_digest) == (guest.party, True, guest.token)
     assert admitted.record("visit.admitted").session_id == guest.party
     actions = [decision.inputs.action for decision in admitted.openings[0].decisions]
-    assert actions == [Action.GUEST_ADMIT, Action.PRESENCE_SEE, Action.PRESENCE_SEE]
+    assert actions == [Action.GUEST_ADMIT, Action.PRESENCE_SEE]
 
 
 def test_policy_may_deny_what_the_host_would_admit() -> None:

@@ -23,7 +23,7 @@ from broker.core.commands import SaveMessage, SaveSignIn
 from broker.shell import writer as writer_module
 from broker.shell.journal import Mark
 from broker.shell.store import Entry, Store
-from broker.shell.writer import Settled, Writer
+from broker.shell.writer import MAX_BATCH_ENTRIES, Settled, Writer
 
 WAIT_SECONDS = 10.0
 
@@ -162,13 +162,46 @@ def test_what_is_owed_keeps_its_order_through_an_outage(bench: Bench) -> None:
     bench.writer.put(9, note(9))
     bench.writer.owe(note(2, mark=Mark(1, 2)))
     bench.disk.gate.set()
-    assert not bench.outcome().healthy
-    assert bench.outcome().receipts == ((9, None),)
+    settled = bench.outcome()
+    assert not settled.healthy
+    assert settled.receipts == ((0, None), (9, None))
     bench.disk.broken = False
     while not (settled := bench.outcome()).healthy:
         pass
     assert settled.entered == Mark(1, 2)
     assert ["test 1" in bench.bodies()[0], "test 2" in bench.bodies()[1]] == [True, True]
+
+
+def test_a_request_behind_more_than_a_batch_of_owed_entries_is_answered_in_an_outage(bench: Bench) -> None:
+    bench.disk.broken = True
+    for number in range(2 * MAX_BATCH_ENTRIES):
+        bench.writer.owe(note(number))
+    bench.writer.put(7, note())
+    answered: list[tuple[int, Any]] = []
+    while not answered:
+        settled = bench.outcome()
+        assert not settled.healthy
+        answered += settled.receipts
+    assert answered == [(7, None)]
+
+
+def test_a_stalled_heads_file_stops_nobody_from_putting_entries(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stalled, released = threading.Event(), threading.Event()
+
+    def stall(self: HeadsFile, monotonic_seconds: float) -> None:
+        stalled.set()
+        assert released.wait(WAIT_SECONDS)
+
+    monkeypatch.setattr(HeadsFile, "catch_up", stall)
+    bench.writer.put(1, note())
+    assert stalled.wait(WAIT_SECONDS)
+    putting = threading.Thread(target=bench.writer.put, args=(2, note()))
+    putting.start()
+    putting.join(WAIT_SECONDS / 2)
+    assert not putting.is_alive()
+    released.set()
 
 
 def test_one_impossible_entry_fails_alone(bench: Bench) -> None:
