@@ -7,12 +7,13 @@ from importlib.metadata import version
 
 import typer
 
-from broker.cli import audit, check, demo, ports, serve, user
+from broker.cli import audit, check, demo, ports, relay, serve, user
 
 # One line per file of this folder, in the order of `turngate --help`. Each has `register(app)`.
 SUB_COMMANDS = (
     serve,
     demo,
+    relay,
     check,
     ports,
     audit,

@@ -42,7 +42,8 @@ from broker.core.refusals import Refusals
 from broker.core.router import handle
 from broker.policy.decide import Question, decide
 from broker.policy.decision import UNLIMITED, Code, Decision
-from config.policy import Action, Effect, LoadedPolicy, load_policy
+from config.policy import Effect, LoadedPolicy, load_policy
+from tests.spec.policies import OPEN_POLICY
 from tests.spec.watch import PERSONAL_MARK, Watch
 
 START_WALL_SECONDS = 1_763_899_200
@@ -62,32 +63,6 @@ RULES = HouseRules(
     guest_notice="Your visit is recorded.",
     refusal_table_rows=8,
 )
-
-
-def rule(rule_id: str, actions: str, **more: str) -> str:
-    """One rule in TOML. `actions` separated by blanks; `more` are further members as TOML text."""
-    members = {"effect": '"allow"', "who": "{ any = true }", "owner": '"o"', "reason": '"r"'}
-    if actions != "edge.signin":
-        members |= {"with": '{ kind = "any" }', "direction": '"both"', "expires": "2999-12-31"}
-    members |= more
-    if members["effect"] == '"deny"':
-        members.pop("expires", None)
-    listed = ", ".join(f'"{action}"' for action in actions.split())
-    lines = [
-        f'[[rules]]\nid = "{rule_id}"\nactions = [{listed}]',
-        *(f"{k} = {v}" for k, v in members.items()),
-    ]
-    return "\n".join(lines) + "\n"
-
-
-SIGN_IN = "revision = 1\n" + rule("sign-in", "edge.signin")
-EVERYTHING = " ".join(action for action in Action if action is not Action.EDGE_SIGNIN)
-OPEN_POLICY = SIGN_IN + rule("everything", EVERYTHING)
-
-
-def without(*denied: Action) -> str:
-    """Everything is allowed but these."""
-    return OPEN_POLICY + rule("but-not", " ".join(denied), effect='"deny"')
 
 
 def allow_everything(policy: LoadedPolicy, question: Question, decision_id: str) -> Decision:

@@ -32,17 +32,8 @@ from broker.core.frames import (
 )
 from broker.policy.decision import Code
 from config.policy import Action
-from tests.spec.playbook import (
-    SIGN_IN,
-    START_WALL_SECONDS,
-    Client,
-    Expected,
-    Playbook,
-    allow_everything,
-    effect,
-    rule,
-    without,
-)
+from tests.spec.playbook import START_WALL_SECONDS, Client, Expected, Playbook, allow_everything, effect
+from tests.spec.policies import SIGN_IN, rule, without
 
 SECONDS = Playbook().house.rules
 ENDS = [CallCancel, CallDecline, CallHangUp]

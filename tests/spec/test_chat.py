@@ -17,7 +17,8 @@ from broker.core.frames import ChatAccepted, ChatMessage, ChatReceived, ChatSend
 from broker.core.house import MAX_SHOWN_MESSAGES
 from broker.policy.decision import Code
 from config.policy import Action
-from tests.spec.playbook import Playbook, allow_everything, deny_everything, without
+from tests.spec.playbook import Playbook, allow_everything, deny_everything
+from tests.spec.policies import without
 from tests.spec.watch import PERSONAL_MARK
 
 TEXT = f"the figures {PERSONAL_MARK}"

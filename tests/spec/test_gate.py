@@ -18,15 +18,8 @@ from broker.core.recording import draft
 from broker.policy.decide import Subject
 from broker.policy.decision import MAX_LOSING_RULES, MAX_RECORDED_GROUPS
 from config.policy import Action
-from tests.spec.playbook import (
-    PROGRAM,
-    SIGN_IN,
-    Client,
-    Playbook,
-    allow_everything,
-    deny_everything,
-    rule,
-)
+from tests.spec.playbook import PROGRAM, Client, Playbook, allow_everything, deny_everything
+from tests.spec.policies import SIGN_IN, rule
 
 ROOT = Path(__file__).resolve().parents[2]
 SOURCES = [path for room in ("auth", "broker", "config", "relay") for path in (ROOT / room).rglob("*.py")]

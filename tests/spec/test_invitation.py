@@ -35,16 +35,8 @@ from broker.core.frames import (
 from broker.core.invitation import MAX_OPEN_INVITATIONS
 from broker.policy.decision import Code
 from config.policy import Action
-from tests.spec.playbook import (
-    RULES,
-    START_WALL_SECONDS,
-    Client,
-    Outcome,
-    Playbook,
-    deny_everything,
-    effect,
-    without,
-)
+from tests.spec.playbook import RULES, START_WALL_SECONDS, Client, Outcome, Playbook, deny_everything, effect
+from tests.spec.policies import without
 
 
 def create(play: Playbook, host: Client, **asked: Any) -> Outcome:

@@ -19,17 +19,8 @@ from broker.core.frames import (
     PresenceStatus,
 )
 from config.policy import Action
-from tests.spec.playbook import (
-    OPEN_POLICY,
-    PROGRAM,
-    SIGN_IN,
-    Client,
-    Playbook,
-    allow_everything,
-    deny_everything,
-    rule,
-    without,
-)
+from tests.spec.playbook import PROGRAM, Client, Playbook, allow_everything, deny_everything
+from tests.spec.policies import OPEN_POLICY, SIGN_IN, rule, without
 
 VIPS_ARE_HIDDEN = OPEN_POLICY + rule(
     "hide",

@@ -7,7 +7,8 @@ from dataclasses import replace
 
 from auth.personal import Personal
 from broker.core.frames import CallAccept, CallInvite, ChatMessage, ChatSend, InsiderWelcome
-from tests.spec.playbook import OPEN_POLICY, Client, Playbook, rule
+from tests.spec.playbook import Client, Playbook
+from tests.spec.policies import OPEN_POLICY, rule
 
 POLICY = OPEN_POLICY.replace(
     "revision = 1\n",

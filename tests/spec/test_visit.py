@@ -27,15 +27,8 @@ from broker.core.frames import (
 )
 from broker.policy.decision import Code
 from config.policy import Action
-from tests.spec.playbook import (
-    RULES,
-    START_WALL_SECONDS,
-    Client,
-    Outcome,
-    Playbook,
-    effect,
-    without,
-)
+from tests.spec.playbook import RULES, START_WALL_SECONDS, Client, Outcome, Playbook, effect
+from tests.spec.policies import without
 
 
 def admit(play: Playbook, host: Client, guest: Client) -> Outcome:
