@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import signal
+from collections.abc import Iterator
 
 import typer
 
 from broker.cli.options import ConfigFile, Flags, refuse, settings_or_exit
 from broker.shell.contents import unusable_contents
+from broker.shell.data_lock import DataInUseError
 from config.readiness import missing_for_service
 from config.settings import Settings
 
@@ -28,7 +30,18 @@ def serve(config: ConfigFile = None, flags: Flags = None) -> None:
     from broker.shell.logs import configure_logs
 
     configure_logs()
-    uvloop.run(_run(settings))
+    try:
+        uvloop.run(_run(settings))
+    except* (OSError, DataInUseError) as failed:
+        for failure in leaves(failed):
+            typer.echo(f"turngate: {failure}", err=True)
+        raise typer.Exit(1) from None
+
+
+def leaves(group: BaseExceptionGroup[BaseException]) -> Iterator[BaseException]:
+    """The exceptions themselves, without the groups around them."""
+    for failure in group.exceptions:
+        yield from leaves(failure) if isinstance(failure, BaseExceptionGroup) else (failure,)
 
 
 async def _run(settings: Settings) -> None:

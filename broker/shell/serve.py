@@ -7,7 +7,7 @@ import asyncio
 import secrets
 import ssl
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 
@@ -29,6 +29,7 @@ from broker.core.frames import IceServer
 from broker.core.gate import Gate
 from broker.core.house import House, HouseRules
 from broker.core.refusals import Refusals
+from broker.shell.data_lock import data_lock
 from broker.shell.driver import Driver
 from broker.shell.effects import Effects
 from broker.shell.facts import Facts
@@ -90,6 +91,7 @@ async def running_edge(settings: Settings, parts: Parts) -> AsyncIterator[Edge]:
     """A whole edge on the running loop, from the first record to the last."""
     settings.data_directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     async with AsyncExitStack() as stack:
+        stack.enter_context(data_lock(settings.data_directory))
         key = SigningKey.load_or_create(NODE, signing_key_file(settings))
         store = Store(database_url(settings), Ledger(NODE, key, secrets.token_bytes))
         stack.callback(store.close)
@@ -104,7 +106,14 @@ async def running_edge(settings: Settings, parts: Parts) -> AsyncIterator[Edge]:
             running_media(settings, secrets.token_bytes(MADE_SECRET_BYTES))
         )
         tasks = await stack.enter_async_context(asyncio.TaskGroup())
-        driver, effects = _driver(settings, parts, media, facts, tasks, journal)
+        background: set[asyncio.Task[None]] = set()
+
+        def start(work: Coroutine[None, None, None]) -> None:
+            task = tasks.create_task(work)
+            background.add(task)
+            task.add_done_callback(background.discard)
+
+        driver, effects = _driver(settings, parts, media, facts, start, journal)
         writer = Writer(store, heads, driver.settled)
         driver.attach(writer)
         writer.start()
@@ -122,11 +131,9 @@ async def running_edge(settings: Settings, parts: Parts) -> AsyncIterator[Edge]:
             read_clock,
         )
         _watch(edge)
-        background = [
-            tasks.create_task(metrics.measure_loop_lag()),
-            tasks.create_task(media.report(driver.submit)),
-            tasks.create_task(media.count(driver.submit, settings.audit.counters_interval_seconds)),
-        ]
+        start(metrics.measure_loop_lag())
+        start(media.report(driver.submit))
+        start(media.count(driver.submit, settings.audit.counters_interval_seconds))
         driver.submit(await facts.started())
         try:
             async with _listeners(edge, parts.tls):
@@ -137,7 +144,7 @@ async def running_edge(settings: Settings, parts: Parts) -> AsyncIterator[Edge]:
                     driver.submit(Stopping())
                     await driver.drained(STOP_SECONDS)
         finally:
-            for task in background:
+            for task in list(background):
                 task.cancel()
             driver.close()
             if not writer.stop(WRITER_STOP_SECONDS):
@@ -159,7 +166,7 @@ def _driver(
     parts: Parts,
     media: RelayMedia,
     facts: Facts,
-    tasks: asyncio.TaskGroup,
+    start: Callable[[Coroutine[None, None, None]], None],
     journal: Journal,
 ) -> tuple[Driver, Effects]:
     signer = _signer(parts)
@@ -174,7 +181,7 @@ def _driver(
         return f"{settings.outside.origin}/#{token}"
 
     def read_undelivered(effect: ReadUndelivered) -> None:
-        tasks.create_task(deliver(effect))
+        start(deliver(effect))
 
     async def deliver(effect: ReadUndelivered) -> None:
         if effect.later:
