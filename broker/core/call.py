@@ -71,6 +71,8 @@ class Call:
     recorded_relayed: set[tuple[str, int]] = field(default_factory=set)
     """The live ones of which there is a record."""
     removed_candidates: int = 0
+    refused_signals: int = 0
+    """Descriptions and candidates of both parties that were refused, on record or not."""
 
     def step(self, event: CallEvent) -> CallState | None:
         """The state after `event`; raises WrongStateError when the table has no such row."""

@@ -320,6 +320,7 @@ def media_withdrawn(house: House, event: MediaWithdrawn, now: Now) -> list[Comma
         ended_by=ending.ended_by,
         state=ending.call.state.value,
         removed_candidates=ending.call.removed_candidates,
+        refused_signals=ending.call.refused_signals,
         allocations=ending.call.allocations,
         more=count_fields(event.count, ending.call.grant.parties),
     )

@@ -2,7 +2,7 @@
 their way.
 
 All of it happens inside the call's grant: checked in memory, one offer in flight, summarised when the call's
-record closes. Only an attempt to name somebody else's address is recorded at once.
+record closes. Only what is refused is recorded at once, up to a bound.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from broker.core.answers import error, refuse, unrecorded
 from broker.core.call import Call, CallState
 from broker.core.clock import Now
 from broker.core.commands import AllowPayloadTypes, Answer, Command, Note, Tell
-from broker.core.errors import CALL_STATE, NEGOTIATION_BUSY, TABLE, UNKNOWN_CALL
+from broker.core.errors import CALL_STATE, NEGOTIATION_BUSY, RATE_LIMITED, TABLE, UNKNOWN_CALL
 from broker.core.frames import (
     CallAnswer,
     CallCandidate,
@@ -29,6 +29,10 @@ from broker.core.frames import (
 from broker.core.house import Connection, House
 from broker.core.recording import draft, named
 from broker.core.sdp import Rebuilt, SdpError, rebuild, rebuild_candidate
+
+MAX_REFUSED_DESCRIPTIONS = 8
+"""Refused descriptions and candidates of one call that are recorded one by one. The rest is counted in
+`call.closed`, so that sending nonsense in a loop does not fill the disk."""
 
 
 def offer(house: House, connection: Connection, frame: CallOffer, now: Now) -> list[Command]:
@@ -121,6 +125,9 @@ def _foreign(house: House, call: Call, connection: Connection) -> _OthersRelayed
 
 
 def _refuse_description(connection: Connection, call: Call, refused: SdpError) -> list[Command]:
+    call.refused_signals += 1
+    if call.refused_signals > MAX_REFUSED_DESCRIPTIONS:
+        return refuse(connection.connection_id, RATE_LIMITED, call_id=call.call_id)
     row = TABLE[refused.code]
     told = Tell(connection.connection_id, error(row, call_id=call.call_id))
     record = draft(

@@ -16,6 +16,8 @@ from broker.core.sdp_candidate import MAX_CANDIDATE_CHARACTERS, read_candidate
 from broker.core.sdp_section import OF_MEDIA, OF_SESSION, PROTOCOL, MalformedSdp, Section, media_lines
 
 MAX_SDP_BYTES = 49_152
+MAX_SDP_LINES = 1000
+"""Browsers' offers have under 300. More are refused before any line is looked at."""
 MAX_CANDIDATES = 64
 MAX_FORMATS = 64
 
@@ -63,6 +65,8 @@ def rebuild(
     (asked `in` only). Raises SdpError, and nothing else, for any text.
     """
     if len(text) > max_bytes or len(text.encode("utf-8", "surrogatepass")) > max_bytes:
+        raise SdpError(SdpCode.TOO_LARGE)
+    if text.count("\n") > MAX_SDP_LINES:
         raise SdpError(SdpCode.TOO_LARGE)
     try:
         session, sections, removed = _parse(text.split("\n"), allowed_media, own_relayed, foreign_relayed)

@@ -19,6 +19,7 @@ from broker.core.frames import (
     ForwardedCandidate,
     ForwardedOffer,
 )
+from broker.core.negotiation import MAX_REFUSED_DESCRIPTIONS
 from tests.spec.playbook import Client, Playbook, effect
 
 FINGERPRINT = ":".join(["AB"] * 32)
@@ -191,6 +192,29 @@ def test_naming_somebody_elses_relayed_address_is_refused_on_record(address: tup
     assert refused.record("call.signal_refused").fields["sender"] == talk.ada.party
     in_sdp = talk.offer(talk.ada, sdp(extra=f"a={candidate(address)}\r\n"))
     assert in_sdp << talk.ada.refused("SDP_FOREIGN_CANDIDATE", call_id=talk.call_id)
+
+
+def test_refusals_without_end_are_counted_and_only_the_first_are_recorded() -> None:
+    talk = Talk()
+    for _ in range(MAX_REFUSED_DESCRIPTIONS // 2):
+        assert talk.offer(talk.ada, "nonsense").record("call.signal_refused")
+        assert talk.candidate(talk.bob, candidate(ADA_RELAYED)).record("call.signal_refused")
+    for refused in (talk.offer(talk.ada, "nonsense"), talk.candidate(talk.ada, candidate(BOB_RELAYED))):
+        assert refused << talk.ada.refused("RATE_LIMITED", call_id=talk.call_id)
+        assert refused.records == []
+    assert talk.offer(talk.ada) << talk.bob.told(ForwardedOffer)
+    talk.play >> talk.ada.says(CallHangUp(call_id=talk.call_id))
+    closed = talk.play >> MediaWithdrawn(talk.call_id, None)
+    assert closed.record("call.closed").fields["refused_signals"] == MAX_REFUSED_DESCRIPTIONS + 2
+
+
+def test_refusals_in_one_call_are_not_held_against_the_next() -> None:
+    talk = Talk()
+    for _ in range(MAX_REFUSED_DESCRIPTIONS + 1):
+        talk.offer(talk.ada, "nonsense")
+    talk.play >> talk.ada.says(CallHangUp(call_id=talk.call_id))
+    talk.call_id = talk.play.talking(talk.ada, talk.bob)
+    assert talk.offer(talk.ada, "nonsense").record("call.signal_refused")
 
 
 def test_an_address_that_was_given_back_is_no_candidate_any_more() -> None:

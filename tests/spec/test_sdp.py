@@ -8,7 +8,7 @@ from typing import Literal
 import pytest
 
 from broker.core.errors import TABLE
-from broker.core.sdp import Rebuilt, SdpCode, SdpError, rebuild, rebuild_candidate
+from broker.core.sdp import MAX_SDP_LINES, Rebuilt, SdpCode, SdpError, rebuild, rebuild_candidate
 
 SAMPLES = Path(__file__).parents[1] / "wire" / "sdp"
 BOTH = frozenset({"audio", "video"})
@@ -245,6 +245,12 @@ class TestWhatIsNeeded:
         assert refusal(audio(), "answer") is SdpCode.MALFORMED
         for role in ("active", "passive"):
             assert f"a=setup:{role}" in again(audio().replace("actpass", role), "answer").text
+
+    def test_lines_are_counted_before_any_is_looked_at(self) -> None:
+        most = audio() + "\r\n" * (MAX_SDP_LINES - audio().count("\n"))
+        assert again(most).media == ("audio",)
+        assert refusal(most + "\n") is SdpCode.TOO_LARGE
+        assert refusal("m=application\n" + "\n" * 49_000) is SdpCode.TOO_LARGE
 
     def test_size_is_bounded_in_bytes(self) -> None:
         size = len(audio())
