@@ -34,6 +34,7 @@ class Allocator:
         lifetime = self._lifetime(message)
         session, party = self._table.session_for(requester.claim, now)
         try:
+            self._table.check_rate(session, now)
             self._table.make_room(requester.username, now, out)
             relayed, reserved = self._table.choose_address(
                 session,

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from relay.credentials import ClaimedName
 from relay.turn.address_pool import AddressPool, PortPool
 from relay.turn.allocation import Allocation
+from relay.turn.allocation_rate import AllocationRate
 from relay.turn.events import (
     Admission,
     AllocationGone,
@@ -38,13 +39,17 @@ class Reservation:
 
 
 class AllocationTable:
-    """Bounded by the rules: in all, per credential, and in reservations per credential."""
+    """Bounded by the rules: in all, per credential, and in reservations per credential.
+
+    Each session is bounded in its rate.
+    """
 
     def __init__(self, rules: TurnRules, randomness: Randomness, router: Router) -> None:
         self._rules = rules
         self._randomness = randomness
         self._router = router
         self._pool = AddressPool(rules.relayed_prefix, randomness)
+        self._rate = AllocationRate()
         self.sessions: dict[str, Session] = {}
         self.by_five_tuple: dict[FiveTuple, Allocation] = {}
         self._by_username: dict[bytes, dict[Allocation, None]] = {}
@@ -100,6 +105,11 @@ class AllocationTable:
         self._close(session, now)
 
     # --- allocations ------------------------------------------------------------------------------
+
+    def check_rate(self, session: Session, now: Now) -> None:
+        """Raises RefusalError 486 for a session that allocates too fast. What all share has no such limit."""
+        if self._rules.pairing == "session" and not self._rate.take(session.session_id, now.monotonic):
+            raise RefusalError(486)
 
     def make_room(self, username: bytes, now: Now, out: list[Command]) -> None:
         """Before a new allocation. Raises RefusalError 508 when the relay is full."""
@@ -168,6 +178,7 @@ class AllocationTable:
 
     def sweep(self, now: Now, out: list[Command]) -> None:
         self._end_reservations(now)
+        self._rate.forget_rested(now.monotonic)
         for session in tuple(self.sessions.values()):
             if session.expires_at is not None and session.expires_at <= now.wall:
                 self.end_session(session.session_id, GoneReason.SESSION_EXPIRED, now, out)

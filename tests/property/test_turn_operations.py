@@ -16,6 +16,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from relay.stun import attributes as a
 from relay.stun.message import Method
+from relay.turn.allocation_rate import BURST
 from relay.turn.events import TurnRules
 from relay.vocabulary import Address
 from tests.spec.turn_world import Client, Delivery, World, code_of
@@ -56,6 +57,7 @@ class ClosedRelay(RuleBasedStateMachine):
         self.owners: list[Owner] = []
         self.gone: list[Owner] = []
         self.admitted: set[str] = set()
+        self.allocated = dict.fromkeys(SESSIONS, 0)
         self.meant: dict[bytes, tuple[Owner, Owner | None]] = {}
         for session_id in SESSIONS:
             self.admit(session_id)
@@ -124,7 +126,13 @@ class ClosedRelay(RuleBasedStateMachine):
     def allocate(self, session_id: str, party: str) -> None:
         client = self.world.client(party, session_id)
         code = code_of(client.allocate((a.LIFETIME, 600)))
-        assert code == (0 if session_id in self.admitted else 403)
+        if session_id not in self.admitted:
+            assert code == 403
+        elif code == 486:
+            assert self.allocated[session_id] >= BURST
+        else:
+            assert code == 0
+            self.allocated[session_id] += 1
         if code == 0:
             mine = [one for one in self.owners if (one.session_id, one.party) == (session_id, party)]
             # Credentials of one party differ once the clock has moved; only then may there be more.

@@ -8,7 +8,8 @@ import pytest
 
 from relay.stun import attributes as a
 from relay.stun.message import Field, Message, Method
-from relay.turn.events import AllocationGone, AllocationMade, GoneReason, TurnRules
+from relay.turn.allocation_rate import BURST, PER_SECOND
+from relay.turn.events import AllocationGone, AllocationMade, GoneReason, Refused, TurnRules
 from relay.vocabulary import Address
 from tests.spec.turn_world import UDP, Client, World, code_of
 
@@ -199,17 +200,67 @@ def test_7_2_a_full_relay_answers_508() -> None:
     assert codes == [0, 0, 508]
 
 
-def test_7_2_a_session_with_all_ports_in_use_answers_508() -> None:
+def test_7_2_when_all_ports_are_in_use_the_answer_is_508() -> None:
     world = World(
         TurnRules(
-            relayed_prefix=PREFIX, max_allocations_per_credential=9000, unauthenticated_answers_burst=9000
+            relayed_prefix=PREFIX,
+            pairing="any",
+            admission_required=False,
+            max_allocations_per_credential=9000,
+            unauthenticated_answers_burst=9000,
         )
     )
-    world.admit()
     for _ in range(8192):
         world.client().allocate((a.EVEN_PORT, False))
     assert code_of(world.client().allocate((a.EVEN_PORT, False))) == 508
     assert code_of(world.client().allocate()) == 0
+
+
+def test_7_2_a_session_that_allocates_too_fast_is_486(world: World) -> None:
+    codes = [code_of(world.client(party).allocate()) for party in ("alice", "bob") * (BURST // 2)]
+    assert codes == [0] * BURST
+    alice = world.client()
+    answer = alice.allocate()
+    assert code_of(answer) == 486
+    assert answer.verifies(alice.key)
+    assert world.notices[-1] == Refused(alice.five_tuple.client.ip, 486)
+    for _ in range(3):
+        world.passes(1 / PER_SECOND, sweep=False)
+        assert [code_of(world.client().allocate()) for _ in range(2)] == [0, 486]
+    world.passes(BURST / PER_SECOND)
+    assert [code_of(world.client().allocate()) for _ in range(BURST + 1)] == [0] * BURST + [486]
+
+
+def test_7_2_the_rate_of_one_session_is_not_that_of_another(world: World) -> None:
+    for _ in range(BURST + 1):
+        world.client().allocate()
+    world.admit("s2")
+    assert code_of(world.client("alice", "s2").allocate()) == 0
+
+
+def test_7_2_a_486_ends_no_older_allocation_and_is_none_for_a_retransmission(world: World) -> None:
+    clients = [world.client() for _ in range(BURST)]
+    tid = clients[-1].next_id()
+    for one in clients[:-1]:
+        one.allocate()
+    clients[-1].allocate(tid=tid)
+    live = world.server.allocations()
+    assert code_of(world.client().allocate()) == 486
+    assert world.server.allocations() == live
+    assert code_of(clients[-1].allocate(tid=tid)) == 0
+
+
+def test_7_2_a_session_that_only_its_credential_admits_keeps_its_rate_when_it_comes_back() -> None:
+    world = World(TurnRules(relayed_prefix=PREFIX, admission_required=False))
+    codes = []
+    for _ in range(BURST + 2):
+        alice = world.client()
+        codes.append(code_of(alice.allocate()))
+        if codes[-1] == 0:
+            alice.refresh((a.LIFETIME, 0))
+        world.passes(0)
+    assert codes == [0] * BURST + [486, 486]
+    assert world.server.session_ip("s1") is None
 
 
 def test_8_2_refresh_prolongs(world: World, alice: Client) -> None:
@@ -254,7 +305,7 @@ def test_8_an_expired_allocation_is_gone_even_before_the_sweep(world: World, ali
     assert code_of(alice.refresh()) == 437
 
 
-def test_7_2_a_port_is_not_used_again_while_others_are_unused(world: World) -> None:
+def test_7_2_a_port_is_not_used_again_soon(world: World) -> None:
     seen = set()
     for _ in range(200):
         alice = world.client()
@@ -262,6 +313,7 @@ def test_7_2_a_port_is_not_used_again_while_others_are_unused(world: World) -> N
         assert alice.relayed.port not in seen
         seen.add(alice.relayed.port)
         alice.refresh((a.LIFETIME, 0))
+        world.passes(1 / PER_SECOND, sweep=False)
 
 
 @pytest.mark.parametrize("method", [Method.REFRESH, Method.CREATE_PERMISSION, Method.CHANNEL_BIND])
