@@ -13,7 +13,7 @@ class Personal:
     _text: str
 
     def reveal(self) -> str:
-        """The text itself. Each call site is a place where personal data leaves its wrapping: keep them few."""
+        """The text itself. Each call is a place where personal data leaves its wrapping: keep them few."""
         return self._text
 
     def __str__(self) -> str:

@@ -51,7 +51,7 @@ class TurnClient:
         # It gives up its allocation in a task of its own and offers no way to wait for the end of it.
         inner = self._transport._TurnTransport__inner_protocol.transport
         async with asyncio.timeout(PATIENCE_SECONDS):
-            while not inner.is_closing():
+            while not inner.is_closing():  # noqa: ASYNC110 (there is no event to wait for)
                 await asyncio.sleep(0.01)
 
     def send(self, data: bytes, to: Address) -> None:
