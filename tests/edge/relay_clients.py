@@ -1,4 +1,4 @@
-"""aioice's TURN client and ICE agent, as the relay's tests use them: the only file of theirs that imports it."""
+"""aioice's TURN client and ICE agent, as the relay's tests use them; no other file of theirs imports it."""
 
 from __future__ import annotations
 
