@@ -153,6 +153,13 @@ class RelaySettings(Section):
         description="DTLS a session may carry in all: handshakes, not data channels.",
         json_schema_extra={"unit": "bytes"},
     )
+    session_bits_per_second: int = Field(
+        default=20_000_000,
+        ge=16_000,
+        le=1_000_000_000,
+        description="What each party of a call may send, unless policy says less; not for a relay alone.",
+        json_schema_extra={"unit": "bits per second"},
+    )
     socket_buffer_bytes: int = Field(
         default=4194304,
         ge=65536,

@@ -19,7 +19,7 @@ from relay.meter import SessionCounters, SessionMeter
 from relay.relay_events import EventQueue, RefusalTable, RelayEvent
 from relay.turn import events as turn
 from relay.turn.events import Admission, Now
-from relay.turn.routing import limiter_ids
+from relay.turn.routing import TOTAL_LIMITER, sender_limiter
 from relay.turn.server import TurnServer
 from relay.vocabulary import Address, Limiter, Plane
 
@@ -59,7 +59,8 @@ class Relay:
         )
         self._meters: dict[str, SessionMeter] = {}
         self._last_counters: dict[str, SessionCounters] = {}
-        self._limited: set[str] = set()
+        self._limited: dict[str, set[str]] = {}
+        """By session, the parties whose sending is limited."""
         self._events = EventQueue()
         self._refusals = RefusalTable()
         self._faults = 0
@@ -110,18 +111,18 @@ class Relay:
         """RTP of these payload types passes from now on, no others; `audio` may use a limiter's reserve."""
         self._do(turn.AllowPayloadTypes(session_id, payload_types, audio))
 
-    def limit_session(self, session_id: str, limiter: Limiter | None) -> None:
-        """One bucket for all packets of a session; None lifts the limit. It ends with the session."""
-        limiter_id = limiter_ids(session_id)[0]
-        self._plane.set_limit(limiter_id, limiter)
-        if limiter is None:
-            self._limited.discard(session_id)
-        else:
-            self._limited.add(session_id)
+    def limit_sender(self, session_id: str, party: str, limiter: Limiter | None) -> None:
+        """One bucket for all that a party sends in an open session; None lifts the limit.
+
+        It ends with the session.
+        """
+        self._plane.set_limit(sender_limiter(session_id, party), limiter)
+        if limiter is not None:
+            self._limited.setdefault(session_id, set()).add(party)
 
     def limit_total(self, limiter: Limiter | None) -> None:
         """One bucket for all packets of the relay."""
-        self._plane.set_limit(limiter_ids("")[1], limiter)
+        self._plane.set_limit(TOTAL_LIMITER, limiter)
 
     def remove_session(self, session_id: str) -> SessionCounters:
         """Nothing of the session is forwarded once this returns, and nobody can allocate in it.
@@ -217,8 +218,8 @@ class Relay:
             self._last_counters[session_id] = meter.totals({})
             if len(self._last_counters) > MAX_LAST_COUNTERS:
                 del self._last_counters[next(iter(self._last_counters))]
-        if session_id in self._limited:
-            self.limit_session(session_id, None)
+        for party in self._limited.pop(session_id, ()):
+            self._plane.set_limit(sender_limiter(session_id, party), None)
 
 
 def configured_secrets(settings: RelaySettings) -> list[bytes]:

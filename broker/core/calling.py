@@ -130,7 +130,6 @@ def _ring(
     )
     house.deadlines.add(now, house.rules.ring_timeout_seconds, "call.ring", call_id)
     house.deadlines.add(now, until - now.wall_seconds, "call.limit", call_id)
-    effects: list[OpeningEffect] = [AdmitMedia(call_id, parties, until)]
     created = CallCreated(
         ref=frame.ref,
         call_id=call_id,
@@ -138,7 +137,8 @@ def _ring(
         media=media,
         ice_server=house.ice_server_for(call_id, connection.party, until + CREDENTIAL_MARGIN_SECONDS),
     )
-    effects.append(Show(connection.connection_id, created))
+    admit = AdmitMedia(call_id, parties, until, _bits_per_second(decisions))
+    effects: list[OpeningEffect] = [admit, Show(connection.connection_id, created)]
     for rung in house.of_party(callee.party):
         caller = house.contact_for(rung, connection.principal)
         effects.append(Show(rung.connection_id, CallRing(call_id=call_id, caller=caller, media=media)))
@@ -159,6 +159,11 @@ def _until(house: House, decisions: Sequence[Decision], now: Now) -> int:
         if decision.limits.until_unix_seconds is not None:
             ends.append(decision.limits.until_unix_seconds)
     return min(ends)
+
+
+def _bits_per_second(decisions: Sequence[Decision]) -> int | None:
+    """Of what each party may send: the strictest of every rule that allowed the call."""
+    return min(filter(None, (decision.limits.bits_per_second for decision in decisions)), default=None)
 
 
 def accept(house: House, connection: Connection, frame: CallAccept, now: Now) -> list[Command]:
@@ -189,7 +194,7 @@ def accept(house: House, connection: Connection, frame: CallAccept, now: Now) ->
     )
     call.state = next_state
     call.callee_connection = connection.connection_id
-    shortened = _shorten(house, call, _until(house, decisions, now), now)
+    admitted_again = _narrow(house, call, decisions, now)
     until = call.grant.until_unix_seconds + CREDENTIAL_MARGIN_SECONDS
 
     def accepted(role: str, party: PartyId) -> CallAccepted:
@@ -199,7 +204,7 @@ def accept(house: House, connection: Connection, frame: CallAccept, now: Now) ->
         )
 
     effects = (
-        *shortened,
+        *admitted_again,
         Show(connection.connection_id, accepted("callee", call.callee.party)),
         Show(call.caller_connection, accepted("caller", call.caller.party)),
     )
@@ -208,7 +213,6 @@ def accept(house: House, connection: Connection, frame: CallAccept, now: Now) ->
         for other in house.of_party(connection.party)
         if other.connection_id != connection.connection_id
     )
-    failure = unrecorded(connection.connection_id)
     return [
         house.gate.opening(
             call.call_id,
@@ -216,19 +220,23 @@ def accept(house: House, connection: Connection, frame: CallAccept, now: Now) ->
             (record,),
             effects,
             within=house.standing(connection),
-            on_failure=failure,
+            on_failure=unrecorded(connection.connection_id),
             then=elsewhere,
         )
     ]
 
 
-def _shorten(house: House, call: Call, until: int, now: Now) -> tuple[OpeningEffect, ...]:
-    """Where the callee answers from may allow less time than where they were invited."""
-    if until >= call.grant.until_unix_seconds:
+def _narrow(house: House, call: Call, answered: list[Decision], now: Now) -> tuple[OpeningEffect, ...]:
+    """Where the callee answers from may allow less than where they were invited: less time, a lower rate."""
+    invited = call.grant
+    until = min(_until(house, answered, now), invited.until_unix_seconds)
+    rate = _bits_per_second([*invited.decisions, *answered])
+    if until == invited.until_unix_seconds and rate == _bits_per_second(invited.decisions):
         return ()
-    call.grant = call.grant.shortened(until)
-    house.deadlines.add(now, until - now.wall_seconds, "call.limit", call.call_id)
-    return (AdmitMedia(call.call_id, call.grant.parties, until),)
+    call.grant = invited.shortened(until)
+    if until < invited.until_unix_seconds:
+        house.deadlines.add(now, until - now.wall_seconds, "call.limit", call.call_id)
+    return (AdmitMedia(call.call_id, invited.parties, until, rate),)
 
 
 def decline(house: House, connection: Connection, frame: CallDecline, now: Now) -> list[Command]:

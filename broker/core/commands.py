@@ -44,6 +44,8 @@ class AdmitMedia:
     session_id: str
     parties: tuple[PartyId, PartyId]
     until_unix_seconds: int
+    bits_per_second: int | None
+    """Of what each of them may send; None where policy sets no limit."""
 
 
 @dataclass(frozen=True, slots=True)

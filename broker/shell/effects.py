@@ -47,7 +47,13 @@ class Outbox(Protocol):
 class MediaLink(Protocol):
     """The relay as the driver needs it: plain data, no waiting."""
 
-    def admit(self, session_id: str, parties: tuple[PartyId, PartyId], until_unix_seconds: int) -> None: ...
+    def admit(
+        self,
+        session_id: str,
+        parties: tuple[PartyId, PartyId],
+        until_unix_seconds: int,
+        bits_per_second: int | None,
+    ) -> None: ...
 
     def allow_payload_types(
         self, session_id: str, payload_types: frozenset[int], audio_payload_types: frozenset[int]
@@ -75,7 +81,9 @@ class Effects:
                 case Show():
                     self._send(effect.connection_id, effect.frame)
                 case AdmitMedia():
-                    self.media.admit(effect.session_id, effect.parties, effect.until_unix_seconds)
+                    self.media.admit(
+                        effect.session_id, effect.parties, effect.until_unix_seconds, effect.bits_per_second
+                    )
                 case ReplyGranted():
                     self._reply(effect.request_id, None)
                 case _:

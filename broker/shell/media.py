@@ -27,11 +27,12 @@ from relay.planes.choice import choose_plane
 from relay.relay_events import EventsLost, RelayEvent
 from relay.service import Relay
 from relay.turn.events import Admission, AllocationGone, AllocationMade
-from relay.vocabulary import Address
+from relay.vocabulary import Address, Limiter
 
 log = structlog.get_logger(__name__)
 
 MADE_SECRET_BYTES = 32
+MIN_BURST_BYTES = 64 << 10
 
 
 @dataclass(slots=True)
@@ -44,9 +45,19 @@ class RelayMedia:
     settings: Settings
     _sessions: dict[str, tuple[PartyId, PartyId]] = field(default_factory=dict)
 
-    def admit(self, session_id: str, parties: tuple[PartyId, PartyId], until_unix_seconds: int) -> None:
+    def admit(
+        self,
+        session_id: str,
+        parties: tuple[PartyId, PartyId],
+        until_unix_seconds: int,
+        bits_per_second: int | None,
+    ) -> None:
         self._sessions[session_id] = parties
         self.relay.admit(Admission(session_id, parties, until_unix_seconds))
+        most = self.settings.relay.session_bits_per_second
+        limiter = sending_limiter(most if bits_per_second is None else min(most, bits_per_second))
+        for party in parties:
+            self.relay.limit_sender(session_id, party, limiter)
 
     def allow_payload_types(
         self, session_id: str, payload_types: frozenset[int], audio_payload_types: frozenset[int]
@@ -103,6 +114,12 @@ async def running_media(settings: Settings, made_secret: bytes) -> AsyncIterator
     signing = secrets or [made_secret]
     async with Relay(settings.relay, signing, admission_required=True, plane=chosen.plane) as relay:
         yield RelayMedia(relay, chosen.name, settings)
+
+
+def sending_limiter(bits_per_second: int) -> Limiter:
+    """The bucket of what one party sends: a second's worth, at least a key frame's; a fifth is for audio."""
+    burst_bytes = max(bits_per_second // 8, MIN_BURST_BYTES)
+    return Limiter(bits_per_second, burst_bytes, audio_reserve_bytes=burst_bytes // 5)
 
 
 def media_count(parties: tuple[PartyId, PartyId], counters: SessionCounters) -> MediaCount:

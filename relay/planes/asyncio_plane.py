@@ -52,6 +52,8 @@ class AsyncioPlane:
         self._rows: dict[Leg, Row] = {}
         self._sessions: dict[str, SessionTally] = {}
         self._limiters: dict[str, TokenBucket] = {}
+        self._limited_rows: dict[str, set[Row]] = {}
+        """By limiter id, whether or not there is such a limiter."""
         self._queue = PuntQueue()
         self._buffer = bytearray(_MAX_DATAGRAM)
         self._view = memoryview(self._buffer)
@@ -97,6 +99,8 @@ class AsyncioPlane:
             self._take_out(old)
         self._rows[route.source] = row
         session.rows[route.source] = row
+        for limiter_id in route.limiter_ids:
+            self._limited_rows.setdefault(limiter_id, set()).add(row)
         if isinstance(route.source.form, int):
             listener.rows[route.source.five_tuple.client, route.source.form] = row
 
@@ -120,6 +124,7 @@ class AsyncioPlane:
         for listener in self._listeners.values():
             listener.rows.clear()
         self._rows.clear()
+        self._limited_rows.clear()
         self._sessions.clear()
 
     def set_limit(self, limiter_id: str, limiter: Limiter | None) -> None:
@@ -129,9 +134,8 @@ class AsyncioPlane:
             self._limiters[limiter_id] = TokenBucket(
                 limiter.bits_per_second / 8, limiter.burst_bytes, limiter.audio_reserve_bytes
             )
-        for row in self._rows.values():
-            if limiter_id in row.route.limiter_ids:
-                row.use_limiters(self._limiters)
+        for row in self._limited_rows.get(limiter_id, ()):
+            row.use_limiters(self._limiters)
 
     def counters(self, session_id: str) -> dict[Leg, RouteCounters]:
         session = self._sessions.get(session_id)
@@ -181,6 +185,11 @@ class AsyncioPlane:
         session = self._sessions.get(row.route.session_id)
         if session is not None:
             session.rows.pop(source, None)
+        for limiter_id in row.route.limiter_ids:
+            limited = self._limited_rows[limiter_id]
+            limited.discard(row)
+            if not limited:
+                del self._limited_rows[limiter_id]
         if isinstance(source.form, int):
             del self._listeners[source.five_tuple.server].rows[source.five_tuple.client, source.form]
 

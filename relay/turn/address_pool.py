@@ -55,8 +55,8 @@ class PortPool:
 
     Ports come in pairs of an even one and the next. A request takes a pair that none has had, at random, and
     once there is none the pair that has rested longest: a port comes up again after as many other requests as
-    there are free pairs, 8,192 in all. Only while no pair is free are single ports given away whose other half
-    is in use, in no order. The effort of a request does not depend on what is in use (amortised).
+    there are free pairs, 8,192 in all. Only while no pair is free are single ports given away whose other
+    half is in use, in no order. The effort of a request does not depend on what is in use (amortised).
     """
 
     __slots__ = ("_halves", "_moved", "_randomness", "_ready", "_rested", "_unused")

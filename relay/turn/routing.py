@@ -15,6 +15,8 @@ from relay.vocabulary import Address, Leg, Route
 HELD_PER_LEG = 4
 HELD_SECONDS = 3.0
 MAX_HELD_BYTES = 1 << 20
+TOTAL_LIMITER = "total"
+"""The limiter that every packet of the relay passes, besides that of its sender."""
 SETTLE_SECONDS = 0.02
 """How long after its own success response a client is given what was held for it.
 
@@ -123,7 +125,7 @@ class Router:
             payload_types=session.payload_types,
             audio_payload_types=session.audio_payload_types,
             dtls_budget_bytes=self._dtls_budget_bytes,
-            limiter_ids=limiter_ids(session.session_id),
+            limiter_ids=(sender_limiter(session.session_id, sender.party), TOTAL_LIMITER),
         )
 
     @staticmethod
@@ -147,6 +149,6 @@ class Router:
             self.held_bytes -= sum(len(one.payload) for one in receiver.held.pop(source))
 
 
-def limiter_ids(session_id: str) -> tuple[str, ...]:
-    """The limiters a session's packets pass: its own and the relay's total."""
-    return (f"session:{session_id}", "total")
+def sender_limiter(session_id: str, party: str) -> str:
+    """The limiter of what one party sends in a session, by whatever allocation."""
+    return f"session:{session_id}:{party}"

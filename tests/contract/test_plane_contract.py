@@ -201,6 +201,18 @@ async def test_a_limiter_is_shared_by_its_routes_and_can_be_lifted(at: Bench) ->
     assert await at.sent_before() == [on(0x4001, bytes(40)), on(0x4003, bytes(40))]
 
 
+async def test_a_limiter_reaches_the_row_that_replaced_another(at: Bench) -> None:
+    for _ in range(2):
+        at.plane.install(at.route(limiter_ids=("slow",)))
+    at.plane.install(at.route(0x4002, 0x4003, session_id="s2", limiter_ids=("slow",)))
+    at.plane.remove_session("s2")
+    at.plane.set_limit("slow", Limiter(bits_per_second=8, burst_bytes=40))
+    for number in range(2):
+        at.alice.send(on(0x4000, bytes((number,)) * 40))
+    await at.settled()
+    assert await at.sent_before() == [on(0x4001, bytes(40))]
+
+
 async def test_the_reserve_of_a_limiter_is_for_audio_and_control_traffic(at: Bench) -> None:
     at.plane.set_limit("slow", Limiter(bits_per_second=8, burst_bytes=200, audio_reserve_bytes=150))
     types = frozenset({96, 111})

@@ -15,7 +15,7 @@ from relay.vocabulary import DropReason, Limiter
 from tests.edge.relay_bench import admit, relay_here
 from tests.edge.relay_clients import IceAgent, TurnClient
 
-AUDIO = 111
+AUDIO, VIDEO = 111, 96
 
 
 def rtp(number: int, payload_type: int = AUDIO) -> bytes:
@@ -136,7 +136,7 @@ async def test_a_party_on_ipv6_meets_a_party_on_ipv4() -> None:
             assert await alice.receive() == (rtp(1), bob.relayed)
 
 
-async def test_a_limit_on_a_session_holds_at_once_and_ends_with_it() -> None:
+async def test_a_limit_on_a_party_holds_at_once_and_ends_with_the_session() -> None:
     async with relay_here() as relay:
         admit(relay)
         relay.allow_payload_types("s1", frozenset({AUDIO}))
@@ -145,18 +145,54 @@ async def test_a_limit_on_a_session_holds_at_once_and_ends_with_it() -> None:
             bob.send(rtp(0), alice.relayed)
             await alice.receive()
             await bob.receive()
-            relay.limit_session("s1", Limiter(bits_per_second=8, burst_bytes=100))
+            relay.limit_sender("s1", "alice", Limiter(bits_per_second=8, burst_bytes=100))
             for number in range(1, 6):
                 alice.send(rtp(number), bob.relayed)
             assert await bob.receive() == (rtp(1), alice.relayed)
             assert await bob.receive() == (rtp(2), alice.relayed)
-            relay.limit_session("s1", None)
+            relay.limit_sender("s1", "alice", None)
             alice.send(rtp(9), bob.relayed)
             assert await bob.receive() == (rtp(9), alice.relayed)
-            relay.limit_session("s1", Limiter(bits_per_second=8, burst_bytes=100))
+            relay.limit_sender("s1", "alice", Limiter(bits_per_second=8, burst_bytes=100))
             last = relay.remove_session("s1").direction("alice", "bob")
             assert last.drops == {DropReason.LIMITER: 3}
             assert last.packets == 4
+        admit(relay)
+        relay.allow_payload_types("s1", frozenset({AUDIO}))
+        async with client(relay, "alice") as alice, client(relay, "bob") as bob:
+            bob.send(rtp(0), alice.relayed)
+            for number in range(6):
+                alice.send(rtp(number), bob.relayed)
+            for number in range(6):
+                assert await bob.receive() == (rtp(number), alice.relayed)
+
+
+async def test_a_direction_over_its_rate_loses_video_first_and_the_other_direction_nothing() -> None:
+    async with relay_here() as relay:
+        admit(relay)
+        relay.allow_payload_types("s1", frozenset({AUDIO, VIDEO}), frozenset({AUDIO}))
+        async with client(relay, "alice") as alice, client(relay, "bob") as bob:
+            alice.send(rtp(0), bob.relayed)
+            bob.send(rtp(0), alice.relayed)
+            await alice.receive()
+            await bob.receive()
+            for party in ("alice", "bob"):
+                relay.limit_sender("s1", party, Limiter(8, burst_bytes=800, audio_reserve_bytes=160))
+            for number in range(1, 31):
+                alice.send(rtp(number, VIDEO), bob.relayed)
+            for number in range(31, 35):
+                alice.send(rtp(number), bob.relayed)
+            for number in range(1, 17):
+                bob.send(rtp(number, VIDEO), alice.relayed)
+            passed = [rtp(number, VIDEO) for number in range(1, 17)]
+            for payload in (*passed, *map(rtp, range(31, 35))):
+                assert await bob.receive() == (payload, alice.relayed)
+            for payload in passed:
+                assert await alice.receive() == (payload, bob.relayed)
+            counters = relay.session_counters("s1")
+            assert counters is not None
+            assert counters.direction("alice", "bob").drops == {DropReason.LIMITER: 14}
+            assert counters.direction("bob", "alice").drops == {}
 
 
 async def test_removing_a_session_that_is_not_there_is_no_mistake() -> None:

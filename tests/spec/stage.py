@@ -120,10 +120,18 @@ class Rows:
     """The relay's rows."""
 
     live: dict[str, tuple[PartyId, PartyId]] = field(default_factory=dict)
+    bits_per_second: dict[str, int | None] = field(default_factory=dict)
     withdrawn: list[str] = field(default_factory=list)
 
-    def admit(self, session_id: str, parties: tuple[PartyId, PartyId], until_unix_seconds: int) -> None:
+    def admit(
+        self,
+        session_id: str,
+        parties: tuple[PartyId, PartyId],
+        until_unix_seconds: int,
+        bits_per_second: int | None,
+    ) -> None:
         self.live[session_id] = parties
+        self.bits_per_second[session_id] = bits_per_second
 
     def allow_payload_types(
         self, session_id: str, payload_types: frozenset[int], audio_payload_types: frozenset[int]

@@ -228,8 +228,20 @@ def test_rows_carry_the_negotiated_payload_types_from_the_moment_they_are_known(
     second.permit(alice.relayed)
     alice.bind(0x4001, second.relayed)
     assert {row.payload_types for row in world.rows.values()} == {frozenset({96})}
-    assert {row.limiter_ids for row in world.rows.values()} == {("session:s1", "total")}
     assert bob.relayed != second.relayed
+
+
+def test_what_a_party_sends_passes_its_own_limiter_by_whatever_allocation(world: World) -> None:
+    alice, bob = connected(world)
+    second = world.client("alice")
+    second.allocate()
+    second.bind(0x4001, bob.relayed)
+    limiters = {row.source.five_tuple: row.limiter_ids for row in world.rows.values()}
+    assert limiters == {
+        alice.five_tuple: ("session:s1:alice", "total"),
+        second.five_tuple: ("session:s1:alice", "total"),
+        bob.five_tuple: ("session:s1:bob", "total"),
+    }
 
 
 def test_payload_types_of_an_unknown_session_are_no_event(world: World) -> None:
