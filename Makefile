@@ -16,7 +16,7 @@ PACKAGES := config auth relay broker
 PIP_INSTALL := $(BIN)/pip install --quiet --disable-pip-version-check
 
 # Every suite has a budget in seconds: a hang fails the run instead of holding it.
-SUITES := spec:60 wire:60 property:120 house:120 edge:300 acceptance:400 browser:240
+SUITES := spec:180 wire:60 property:180 house:180 edge:300 acceptance:400 browser:300
 
 # What the tests need beside Python: real servers to test against, a browser, and tools to look at sockets.
 DEBIAN_PACKAGES := coturn chromium iproute2 nftables tcpdump strace
@@ -83,6 +83,10 @@ load: setup-test ## Run the load tests and write their report
 .PHONY: soak
 soak: setup-test ## Hold an eleven-minute call through a served edge; not one media packet may be lost
 	@$(BIN)/python -m loadtests.soak
+
+.PHONY: soak-browser
+soak-browser: setup-test ## The same between two Chromium pages
+	@$(BIN)/python -m loadtests.soak_browser
 
 .PHONY: docs
 docs: setup ## Write the reference pages and sample files that are generated from declarations
