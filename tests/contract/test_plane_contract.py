@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 from collections.abc import AsyncIterator
 
 import pytest
@@ -10,7 +11,7 @@ import pytest
 from relay.stun import attributes as a
 from relay.stun import channel_data
 from relay.stun.message import MessageClass, Method, build, parse
-from relay.vocabulary import Address, DropReason, Limiter, Plane, RouteCounters
+from relay.vocabulary import Address, DropReason, Limiter, Plane, Route, RouteCounters
 from tests.contract.plane_harness import PATIENCE_SECONDS, PLANES, Bench, bench
 
 ROW = Address("198.18.0.7", 50000)
@@ -262,6 +263,23 @@ async def test_removing_a_session_removes_its_rows_and_no_others(at: Bench) -> N
     assert await at.bob.receive() == on(0x4003, b"here")
     assert at.plane.remove_session("s1") == {}
     assert at.plane.counters("s1") == {}
+
+
+async def test_a_plane_keeps_nothing_of_routes_that_are_gone(at: Bench) -> None:
+    def routes() -> int:
+        gc.collect()
+        return sum(isinstance(one, Route) for one in gc.get_objects())
+
+    before = routes()
+    at.plane.install(at.route(limiter_ids=("mine", "shared")))
+    at.plane.install(at.route(limiter_ids=("shared",)))
+    at.plane.install(at.route(0x4002, session_id="s2", limiter_ids=("other", "shared")))
+    at.plane.remove(at.alice.leg(0x4000))
+    at.plane.remove_session("s2")
+    assert routes() == before
+    at.plane.install(at.route(limiter_ids=("mine", "shared")))
+    at.plane.remove_all()
+    assert routes() == before
 
 
 async def test_removing_everything_stops_everything(at: Bench) -> None:
