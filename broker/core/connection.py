@@ -187,7 +187,7 @@ def sign_out(house: House, event: SignOutRequested, now: Now) -> list[Command]:
     commands: list[Command] = []
     for connection in [c for c in house.connections.values() if c.token_digest == event.token_digest]:
         commands.extend(close(house, connection, SIGNED_OUT))
-    record = draft("auth.ended", reason="signed_out")
+    record = draft("auth.ended", user=event.party, reason="signed_out")
     return [*commands, Narrowing((), (), (record,), (EndSignIn(event.token_digest),))]
 
 

@@ -53,9 +53,10 @@ class RedeemRequested:
 
 @dataclass(frozen=True, slots=True)
 class SignOutRequested:
-    """Ends a sign-in (insider) or a visit (guest) by its token's digest."""
+    """Ends a sign-in (insider) or a visit (guest) by its token's digest. `party` is whose it is."""
 
     token_digest: str
+    party: PartyId
 
 
 @dataclass(frozen=True, slots=True)

@@ -62,10 +62,10 @@ class Facts:
         party = await self._read(lambda: self._store.sign_in_party(token_digest, now))
         return await self.insider(party) if party is not None else None
 
-    async def sign_in_stands(self, token_digest: str) -> bool:
-        """Whether this is a sign-in's token, whatever became of the person: the directory is not asked."""
+    async def sign_in_of(self, token_digest: str) -> PartyId | None:
+        """Whose sign-in this is, whatever has become of the person: the directory is not asked."""
         now = self._clock().wall_seconds
-        return await self._read(lambda: self._store.sign_in_party(token_digest, now)) is not None
+        return await self._read(lambda: self._store.sign_in_party(token_digest, now))
 
     async def invited_by(self, invitation_id: str) -> PartyId | None:
         """Who made this invitation, if it still stands."""

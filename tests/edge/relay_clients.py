@@ -33,7 +33,7 @@ class TurnClient:
     async def __aenter__(self) -> Self:
         self._transport, self._inbox = await create_turn_endpoint(
             _Inbox,
-            server_addr=tuple(self._listener),
+            server_addr=(self._listener.ip, self._listener.port),
             username=self._credential.username,
             password=self._credential.password,
             transport="udp",
@@ -49,13 +49,13 @@ class TurnClient:
     ) -> None:
         self._transport.close()
         # It gives up its allocation in a task of its own and offers no way to wait for the end of it.
-        inner = self._transport._TurnTransport__inner_protocol.transport
+        inner = self._transport._TurnTransport__inner_protocol.transport  # type: ignore[attr-defined]
         async with asyncio.timeout(PATIENCE_SECONDS):
             while not inner.is_closing():  # noqa: ASYNC110 (there is no event to wait for)
                 await asyncio.sleep(0.01)
 
     def send(self, data: bytes, to: Address) -> None:
-        self._transport.sendto(data, tuple(to))
+        self._transport.sendto(data, (to.ip, to.port))
 
     async def receive(self) -> tuple[bytes, Address]:
         async with asyncio.timeout(PATIENCE_SECONDS):
@@ -72,7 +72,7 @@ class IceAgent:
         self._connection = Connection(
             ice_controlling=controlling,
             components=1,
-            turn_server=tuple(listener),
+            turn_server=(listener.ip, listener.port),
             turn_username=credential.username,
             turn_password=credential.password,
             transport_policy=TransportPolicy.RELAY,

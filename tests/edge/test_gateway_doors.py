@@ -262,6 +262,7 @@ async def test_one_source_that_asks_too_often_is_told_so_and_no_other_is(tmp_pat
         assert codes.count("INVITATION_INVALID") == REQUESTS_BURST
         assert {a.status for a in answers if a.code == "RATE_LIMITED"} == {429}
         assert (await bench.redeem("A" * 80, source="127.0.9.1")).code == "INVITATION_INVALID"
-        assert (await bench.http("GET", f"{bench.outside}/api/notice")).status == 200
+        assert (await bench.http("GET", f"{bench.outside}/")).status == 200
+        assert (await bench.http("GET", f"{bench.outside}/api/notice")).status == 429
         upgrade = await bench.http("GET", f"{bench.outside}/ws", source=LOCAL)
         assert error_of(upgrade) == (429, "RATE_LIMITED")

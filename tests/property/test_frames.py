@@ -17,7 +17,7 @@ FRAMES: dict[str, type[Frame]] = {
     str(frame.model_fields["type"].default): frame for frame in get_args(ClientFrame)
 }
 IDS = st.text(string.ascii_letters + string.digits + "_-", min_size=1, max_size=64)
-TEXTS = st.text(st.characters(codec="utf-8", exclude_categories=("Cc",)), min_size=1, max_size=80)
+TEXTS = st.text(st.characters(codec="utf-8", exclude_categories=["Cc"]), min_size=1, max_size=80)
 MEMBERS: dict[str, st.SearchStrategy[Any]] = {
     **dict.fromkeys(("ref", "to", "message_id", "invitation_id", "guest", "call_id"), IDS),
     **dict.fromkeys(("text", "guest_name", "sdp", "candidate"), TEXTS),

@@ -354,7 +354,7 @@ class Client:
         return e.FrameReceived(self.connection_id, frame)
 
     def signs_out(self) -> e.SignOutRequested:
-        return e.SignOutRequested(self.token)
+        return e.SignOutRequested(self.token, self.party)
 
     def reads(self, *messages: e.StoredMessage) -> e.UndeliveredRead:
         return e.UndeliveredRead(self.connection_id, messages)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from auth.personal import Personal
+from auth.principal import PartyId
 from broker.core.commands import EndSignIn, ReplyGranted, ReplyRefused, RequestId, SaveSignIn, WithdrawMedia
 from broker.core.errors import (
     ALREADY_HELLO,
@@ -172,7 +173,7 @@ def test_a_token_that_was_signed_out_is_refused_even_while_the_store_still_knows
 
 def test_an_ended_token_is_remembered_for_as_long_as_the_store_could_have_taken_it() -> None:
     play = Playbook()
-    play >> SignOutRequested("digest")
+    play >> SignOutRequested("digest", PartyId("u-ada"))
     assert play.house.ended_tokens == {"digest"}
     play.later(play.house.rules.sign_in_seconds - 1)
     assert play.house.ended_tokens == {"digest"}

@@ -120,7 +120,8 @@ def _guard(edge: Edge, listener: str, origin: str) -> Middleware:
         prefix = source_prefix(source_of(request))
         changes = request.method not in ("GET", "HEAD") or request.path == "/ws"
         try:
-            if changes and not edge.limiter.take(prefix, edge.clock().monotonic_seconds):
+            metered = changes or request.path.startswith("/api/")
+            if metered and not edge.limiter.take(prefix, edge.clock().monotonic_seconds):
                 raise RefusedError(RATE_LIMITED)
             if changes:
                 check_origin(request, origin)

@@ -57,8 +57,9 @@ def inside_app(edge: Edge, pages: Pages) -> web.Application:
 
     async def sign_out(request: web.Request) -> web.Response:
         digest = digest_from(request, INSIDE_COOKIE)
-        if digest is not None and await edge.facts.sign_in_stands(digest):
-            edge.driver.submit(SignOutRequested(digest))
+        party = await edge.facts.sign_in_of(digest) if digest is not None else None
+        if digest is not None and party is not None:
+            edge.driver.submit(SignOutRequested(digest, party))
         return take_back(INSIDE_COOKIE)
 
     async def socket(request: web.Request) -> web.StreamResponse:

@@ -80,8 +80,9 @@ def outside_app(edge: Edge, pages: Pages) -> web.Application:
 
     async def leave(request: web.Request) -> web.Response:
         digest = digest_from(request, GUEST_COOKIE)
-        if digest is not None and await _visiting(edge, digest) is not None:
-            edge.driver.submit(SignOutRequested(digest))
+        guest = await _visiting(edge, digest) if digest is not None else None
+        if digest is not None and guest is not None:
+            edge.driver.submit(SignOutRequested(digest, guest.party))
         return take_back(GUEST_COOKIE)
 
     async def socket(request: web.Request) -> web.StreamResponse:
