@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from auth.principal import Guest, Insider, PartyId
-from broker.audit.record import JsonValue
 from broker.core.answers import deny, error, refuse, unrecorded
 from broker.core.call import Call, CallEvent, CallState, EndingCall, WrongStateError
 from broker.core.clock import Deadline, Now
@@ -21,7 +20,6 @@ from broker.core.commands import (
     WithdrawMedia,
 )
 from broker.core.errors import CALL_STATE, PEER_UNREACHABLE, UNKNOWN_CALL, USER_BUSY, YOU_ARE_BUSY, ErrorRow
-from broker.core.events import MediaAllocated, MediaCount, MediaCounted, MediaReleased, MediaWithdrawn
 from broker.core.frames import (
     CallAccept,
     CallAccepted,
@@ -41,9 +39,6 @@ from broker.policy.decision import Decision
 from config.policy import Action
 
 ACTION_OF_MEDIA = {"audio": Action.CALL_AUDIO, "video": Action.CALL_VIDEO}
-MAX_RECORDED_ALLOCATIONS = 64
-"""Of one call, each with the address it was made from; browsers make a dozen. The rest is counted in
-`call.closed`, so that allocating in a loop does not fill the disk."""
 CREDENTIAL_MARGIN_SECONDS = 60
 """How much longer than the call its relay credentials live, so that no clock skew ends a call early."""
 
@@ -312,89 +307,3 @@ def end(house: House, call: Call, reason: EndReason, ended_by: PartyId | None) -
     else:
         effects.extend(house.tell(call.callee.party, to_callee))
     return Narrowing((call.call_id,), tuple(effects))
-
-
-def media_withdrawn(house: House, event: MediaWithdrawn, now: Now) -> list[Command]:
-    """The relay forwards nothing of this session any more: close its record with the final counters."""
-    ending = house.ending_calls.pop(event.session_id, None)
-    if ending is None:
-        return []
-    for address in [a for addresses in ending.call.own_relayed.values() for a in addresses]:
-        _forget_relayed(house, address, event.session_id)
-    record = draft(
-        "call.closed",
-        event.session_id,
-        reason=ending.reason,
-        ended_by=ending.ended_by,
-        state=ending.call.state.value,
-        removed_candidates=ending.call.removed_candidates,
-        refused_signals=ending.call.refused_signals,
-        allocations=ending.call.allocations,
-        more=count_fields(event.count, ending.call.grant.parties),
-    )
-    return [Narrowing(records=(record,))]
-
-
-def media_counted(house: House, event: MediaCounted, now: Now) -> list[Command]:
-    """A checkpoint of a live call's counters."""
-    if event.session_id not in house.calls:
-        return []
-    fields = count_fields(event.count, event.count.parties)
-    return [Note((draft("call.counters", event.session_id, more=fields),))]
-
-
-def media_allocated(house: House, event: MediaAllocated, now: Now) -> list[Command]:
-    """A party of an admitted session has a relayed address now: the only kind of candidate it may name."""
-    call = house.calls.get(event.session_id)
-    if call is None or event.party not in call.grant.parties:
-        return []
-    call.own_relayed.setdefault(event.party, set()).add(event.relayed_address)
-    house.relayed[event.relayed_address] = (event.session_id, event.party)
-    call.allocations += 1
-    if call.allocations > MAX_RECORDED_ALLOCATIONS:
-        return []
-    call.recorded_relayed.add(event.relayed_address)
-    record = draft(
-        "relay.allocated",
-        event.session_id,
-        basis=call.grant,
-        personal={"client.address": event.client_address},
-        party=event.party,
-        relayed=f"{event.relayed_address[0]}:{event.relayed_address[1]}",
-    )
-    return [Note((record,))]
-
-
-def media_released(house: House, event: MediaReleased, now: Now) -> list[Command]:
-    """A relayed address is gone. When it went with its call, the call's own record says so."""
-    _forget_relayed(house, event.relayed_address, event.session_id)
-    call = house.calls.get(event.session_id)
-    if call is None:
-        return []
-    call.own_relayed.get(event.party, set()).discard(event.relayed_address)
-    if event.relayed_address not in call.recorded_relayed:
-        return []
-    call.recorded_relayed.discard(event.relayed_address)
-    relayed = f"{event.relayed_address[0]}:{event.relayed_address[1]}"
-    record = draft(
-        "relay.released", event.session_id, party=event.party, relayed=relayed, reason=event.reason
-    )
-    return [Narrowing(records=(record,))]
-
-
-def _forget_relayed(house: House, address: tuple[str, int], session_id: str) -> None:
-    """Unless the relay has given the address to another session since."""
-    owner = house.relayed.get(address)
-    if owner is not None and owner[0] == session_id:
-        del house.relayed[address]
-
-
-def count_fields(count: MediaCount | None, parties: tuple[PartyId, PartyId]) -> dict[str, JsonValue]:
-    """Packets and bytes each way, named by direction: `a_to_b` is from the first party to the second."""
-    packets, octets = (count.packets, count.bytes) if count else ((0, 0), (0, 0))
-    return {
-        "parties": list(parties),
-        "packets": {"a_to_b": packets[0], "b_to_a": packets[1]},
-        "bytes": {"a_to_b": octets[0], "b_to_a": octets[1]},
-        "dropped": dict(count.dropped) if count else {},
-    }

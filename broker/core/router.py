@@ -6,7 +6,18 @@ from __future__ import annotations
 from typing import assert_never
 
 from auth.principal import Guest, Insider, PartyId
-from broker.core import calling, chat, connection, invitation, negotiation, outage, presence, run, visit
+from broker.core import (
+    calling,
+    chat,
+    connection,
+    invitation,
+    media,
+    negotiation,
+    outage,
+    presence,
+    run,
+    visit,
+)
 from broker.core import events as e
 from broker.core import frames as f
 from broker.core.clock import Deadline, Now
@@ -43,13 +54,13 @@ def handle(house: House, event: e.Event, now: Now) -> list[Command]:
         case e.Stopping():
             return run.stopping(house, event, now)
         case e.MediaAllocated():
-            return calling.media_allocated(house, event, now)
+            return media.allocated(house, event, now)
         case e.MediaReleased():
-            return calling.media_released(house, event, now)
+            return media.released(house, event, now)
         case e.MediaWithdrawn():
-            return calling.media_withdrawn(house, event, now)
+            return media.withdrawn(house, event, now)
         case e.MediaCounted():
-            return calling.media_counted(house, event, now)
+            return media.counted(house, event, now)
         case e.CommitFailed():
             return outage.commit_failed(house, event, now)
         case e.RecordResumed():
