@@ -174,9 +174,9 @@ class AsyncioPlane:
             bound.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, self._socket_buffer_bytes)
             bound.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, self._socket_buffer_bytes)
             bound.bind(tuple(address))
-        except OSError:
+        except OSError as refused:
             bound.close()
-            raise
+            raise OSError(refused.errno, f"{refused.strerror}: udp://{address}") from None
         return bound
 
     def _take_out(self, row: Row) -> None:
