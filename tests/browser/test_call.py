@@ -8,7 +8,7 @@ import pytest
 from playwright.async_api import Page, expect
 
 from tests.browser.conftest import ARTEFACTS, Browsing
-from tests.browser.visitor import enter_lobby, let_in, open_conversation, picture, sign_in, write
+from tests.browser.visitor import enter_lobby, let_in, open_conversation, picture, sign_in, until, write
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -31,7 +31,7 @@ async def _figures(page: Page) -> dict[str, Any]:
 async def _grows(page: Page, kind: str, count: str) -> None:
     """Waits until what this page receives has grown since now."""
     first = (await _figures(page))["received"][kind][count]
-    await page.wait_for_function(HAS_GROWN, arg=[kind, count, first])
+    await until(page, HAS_GROWN, [kind, count, first])
 
 
 def _credentials(edge: dict[str, Any], login: str) -> tuple[str, str]:

@@ -10,14 +10,14 @@ from playwright.async_api import Page
 
 from relay.service import Relay
 from tests.browser.conftest import Browsing
-from tests.browser.visitor import enter_lobby, let_in, open_conversation, sign_in
+from tests.browser.visitor import enter_lobby, let_in, open_conversation, sign_in, until
 from tests.edge.bench_house import password_of
 from tests.edge.edge_bench import edge_bench
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 GUEST = "Gordon Guest"
-MIN_PACKETS = 1500
+MIN_PACKETS = 3000
 SELECTED = """async () => {
   const connection = document.querySelector("tg-call").peerConnection;
   const all = [...(await connection.getStats()).values()];
@@ -69,7 +69,7 @@ async def test_the_pages_count_the_packets_that_the_relay_counts(tmp_path: Path,
         relay = bench.edge.media.relay
         (session_id,) = {live.session_id for live in relay.allocations()}
         for page in (host, guest):
-            await page.wait_for_function(HAS_RECEIVED, arg=MIN_PACKETS, timeout=60_000)
+            await until(page, HAS_RECEIVED, MIN_PACKETS)
         live = {str(one.relayed_address): one.party for one in relay.allocations()}
         for page in (host, guest):
             selected = await _selected(page)

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 
 from playwright.async_api import Page, expect
 
 from tests.browser.fake_edge import PASSWORD
+
+UNTIL_SECONDS = 60
+POLL_MILLISECONDS = 200
 
 
 async def sign_in(page: Page, login: str, password: str = PASSWORD) -> None:
@@ -45,6 +49,13 @@ async def write(page: Page, text: str) -> None:
 async def picture(page: Page, folder: Path, name: str) -> None:
     """A screenshot for people to look at."""
     await page.screenshot(path=folder / f"{name}.png")
+
+
+async def until(page: Page, expression: str, argument: object = None) -> None:
+    """Wait until the page says so. Its answer may be a promise, which `wait_for_function` would not await."""
+    async with asyncio.timeout(UNTIL_SECONDS):
+        while not await page.evaluate(expression, argument):
+            await page.wait_for_timeout(POLL_MILLISECONDS)
 
 
 async def is_not_wider_than_its_window(page: Page) -> bool:
