@@ -46,8 +46,3 @@ class Anonymous:
 
 
 Principal = Insider | Guest | Anonymous
-
-
-def is_external(principal: Principal) -> bool:
-    """Whether the principal is outside the organisation."""
-    return not isinstance(principal, Insider)

@@ -7,7 +7,6 @@ cannot sign in with what they find there.
 from __future__ import annotations
 
 import hashlib
-import hmac
 import re
 from base64 import urlsafe_b64encode
 
@@ -38,8 +37,3 @@ def token_digest(token: str) -> str:
     if not _TOKEN.fullmatch(token):
         raise TokenError("not a token")
     return hashlib.sha256(token.encode("ascii")).hexdigest()
-
-
-def digests_equal(one: str, other: str) -> bool:
-    """Compare two digests in a time that does not depend on where they differ."""
-    return hmac.compare_digest(one.encode("utf-8"), other.encode("utf-8"))

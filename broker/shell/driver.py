@@ -70,8 +70,6 @@ class Driver:
         self._timer: asyncio.TimerHandle | None = None
         self._healthy = True
         self._missed = 0
-        self.defects = 0
-        """Events that met a defect of ours and were dropped; an alarm."""
         self._writer: Writer | None = None
         self._loop = asyncio.get_running_loop()
         self._empty = asyncio.Event()
@@ -106,7 +104,6 @@ class Driver:
         try:
             commands = router.handle(self._house, event, now)
         except Exception:  # a defect met by one event must not end what carries everybody else's
-            self.defects += 1
             log.exception("core.defect", event_type=type(event).__name__)
             commands = []
         for command in commands:

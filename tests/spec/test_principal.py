@@ -1,16 +1,10 @@
 """Who is at the other end of a connection."""
 
 from auth.personal import Personal
-from auth.principal import Anonymous, Guest, Insider, PartyId, is_external
+from auth.principal import Guest, Insider, PartyId
 
 ADA = Insider(PartyId("u-1"), Personal("ada"), Personal("Ada Lovelace"), frozenset({"staff"}))
 VISITOR = Guest(PartyId("g-1"), Personal("Charles Babbage"), "i-1", ADA.party)
-
-
-def test_insiders_are_internal_and_guests_and_strangers_are_external() -> None:
-    assert not is_external(ADA)
-    assert is_external(VISITOR)
-    assert is_external(Anonymous())
 
 
 def test_principals_print_without_the_names_of_people() -> None:
