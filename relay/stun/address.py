@@ -11,8 +11,6 @@ MAGIC_COOKIE = b"\x21\x12\xa4\x42"
 FAMILY_IPV4 = 0x01
 FAMILY_IPV6 = 0x02
 
-_COOKIE_INT = int.from_bytes(MAGIC_COOKIE, "big")
-
 
 def packed_ip(ip: str) -> bytes:
     """The 4 or 16 bytes of a numeric address; an IPv6 scope is left out. Raises ValueError."""
@@ -24,27 +22,36 @@ def packed_ip(ip: str) -> bytes:
         raise ValueError(str(error)) from None
 
 
-def pack_xor_address(address: Address, transaction_id: bytes) -> bytes:
+def pack_address(address: Address) -> bytes:
+    """As ALTERNATE-SERVER writes it, unmasked."""
     packed = packed_ip(address.ip)
-    if len(packed) == 4:
-        family, mask = FAMILY_IPV4, _COOKIE_INT
-    else:
-        family, mask = FAMILY_IPV6, int.from_bytes(MAGIC_COOKIE + transaction_id, "big")
-    xored = (int.from_bytes(packed, "big") ^ mask).to_bytes(len(packed), "big")
-    port = address.port ^ (_COOKIE_INT >> 16)
-    return bytes((0, family)) + port.to_bytes(2, "big") + xored
+    family = FAMILY_IPV4 if len(packed) == 4 else FAMILY_IPV6
+    return bytes((0, family)) + address.port.to_bytes(2, "big") + packed
+
+
+def unpack_address(value: bytes) -> Address:
+    if len(value) not in (8, 20):
+        raise MalformedError("an address attribute has 8 or 20 bytes")
+    if value[1] != (FAMILY_IPV4 if len(value) == 8 else FAMILY_IPV6):
+        raise MalformedError("the address family does not fit the attribute's length")
+    port = int.from_bytes(value[2:4], "big")
+    if len(value) == 8:
+        return Address(".".join(map(str, value[4:])), port)
+    # Never the dotted form of a mapped IPv4 address: it must not be mistaken for the address inside.
+    return Address(str(IPv6Address(value[4:])), port)
+
+
+def pack_xor_address(address: Address, transaction_id: bytes) -> bytes:
+    return _masked(pack_address(address), transaction_id)
 
 
 def unpack_xor_address(value: bytes, transaction_id: bytes) -> Address:
-    if len(value) not in (8, 20):
-        raise MalformedError("an address attribute has 8 or 20 bytes")
-    family = value[1]
-    port = int.from_bytes(value[2:4], "big") ^ (_COOKIE_INT >> 16)
-    if family == FAMILY_IPV4 and len(value) == 8:
-        number = int.from_bytes(value[4:], "big") ^ _COOKIE_INT
-        return Address(".".join(map(str, number.to_bytes(4, "big"))), port)
-    if family == FAMILY_IPV6 and len(value) == 20:
-        number = int.from_bytes(value[4:], "big") ^ int.from_bytes(MAGIC_COOKIE + transaction_id, "big")
-        # Never the dotted form of a mapped IPv4 address: it must not be mistaken for the address inside.
-        return Address(str(IPv6Address(number)), port)
-    raise MalformedError("the address family does not fit the attribute's length")
+    return unpack_address(_masked(value, transaction_id))
+
+
+def _masked(value: bytes, transaction_id: bytes) -> bytes:
+    """Port and address under the mask, which put on twice is off again."""
+    plain = value[2:]
+    mask = (MAGIC_COOKIE[:2] + MAGIC_COOKIE + transaction_id)[: len(plain)]
+    masked = int.from_bytes(plain, "big") ^ int.from_bytes(mask, "big")
+    return value[:2] + masked.to_bytes(len(plain), "big")

@@ -9,10 +9,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final, Generic, TypeVar
 
-from relay.stun.address import pack_xor_address, unpack_xor_address
+from relay.stun.address import pack_address, pack_xor_address, unpack_address, unpack_xor_address
 from relay.stun.malformed import MalformedError
+from relay.vocabulary import Address
 
 T = TypeVar("T")
+Algorithm = tuple[int, bytes]
+"""A password algorithm as it is written: its number and its parameters."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,6 +140,50 @@ def _unpack_address_error(value: bytes, tid: bytes) -> tuple[int, int]:
     return (value[0] if value else 0), _unpack_error_code(value, tid)
 
 
+def _unpack_sha256(value: bytes, _: bytes) -> bytes:
+    if not 16 <= len(value) <= 32 or len(value) % 4:
+        raise MalformedError("a truncated integrity has 16 to 32 bytes, a multiple of 4")
+    return value
+
+
+def _pack_algorithm(value: Algorithm, _: bytes) -> bytes:
+    number, parameters = value
+    head = number.to_bytes(2, "big") + len(parameters).to_bytes(2, "big")
+    return head + parameters + b"\0" * (-len(parameters) % 4)
+
+
+def _unpack_algorithm(value: bytes, tid: bytes) -> Algorithm:
+    algorithms = _unpack_algorithms(value, tid)
+    if len(algorithms) != 1:
+        raise MalformedError("not exactly one password algorithm")
+    return algorithms[0]
+
+
+def _pack_algorithms(values: tuple[Algorithm, ...], tid: bytes) -> bytes:
+    return b"".join(_pack_algorithm(value, tid) for value in values)
+
+
+def _unpack_algorithms(value: bytes, _: bytes) -> tuple[Algorithm, ...]:
+    found = []
+    at = 0
+    while at < len(value):
+        length = int.from_bytes(value[at + 2 : at + 4], "big")
+        parameters = value[at + 4 : at + 4 + length]
+        if at + 4 > len(value) or len(parameters) != length:
+            raise MalformedError("a password algorithm is cut off")
+        found.append((int.from_bytes(value[at : at + 2], "big"), parameters))
+        at += 4 + (length + 3 & ~3)
+    return tuple(found)
+
+
+def _pack_plain_address(value: Address, _: bytes) -> bytes:
+    return pack_address(value)
+
+
+def _unpack_plain_address(value: bytes, _: bytes) -> Address:
+    return unpack_address(value)
+
+
 # Comprehension required: 0x0000-0x7FFF.
 USERNAME: Final = _register(0x0006, "USERNAME", _pack_bytes, _bytes_up_to(513))
 MESSAGE_INTEGRITY: Final = _register(0x0008, "MESSAGE-INTEGRITY", _pack_bytes, _bytes_of(20))
@@ -155,7 +202,8 @@ REQUESTED_ADDRESS_FAMILY: Final = _register(
 EVEN_PORT: Final = _register(0x0018, "EVEN-PORT", _pack_even_port, _unpack_even_port)
 REQUESTED_TRANSPORT: Final = _register(0x0019, "REQUESTED-TRANSPORT", _pack_u8_of_4, _unpack_u8_of_4)
 DONT_FRAGMENT: Final = _register(0x001A, "DONT-FRAGMENT", _pack_flag, _unpack_flag)
-MESSAGE_INTEGRITY_SHA256: Final = _register(0x001C, "MESSAGE-INTEGRITY-SHA256", _pack_bytes, _bytes_up_to(32))
+MESSAGE_INTEGRITY_SHA256: Final = _register(0x001C, "MESSAGE-INTEGRITY-SHA256", _pack_bytes, _unpack_sha256)
+PASSWORD_ALGORITHM: Final = _register(0x001D, "PASSWORD-ALGORITHM", _pack_algorithm, _unpack_algorithm)
 XOR_MAPPED_ADDRESS: Final = _register(0x0020, "XOR-MAPPED-ADDRESS", pack_xor_address, unpack_xor_address)
 RESERVATION_TOKEN: Final = _register(0x0022, "RESERVATION-TOKEN", _pack_bytes, _bytes_of(8))
 # Comprehension optional: 0x8000-0xFFFF.
@@ -165,6 +213,8 @@ ADDITIONAL_ADDRESS_FAMILY: Final = _register(
 ADDRESS_ERROR_CODE: Final = _register(
     0x8001, "ADDRESS-ERROR-CODE", _pack_address_error, _unpack_address_error
 )
+PASSWORD_ALGORITHMS: Final = _register(0x8002, "PASSWORD-ALGORITHMS", _pack_algorithms, _unpack_algorithms)
 SOFTWARE: Final = _register(0x8022, "SOFTWARE", _pack_bytes, _bytes_up_to(763))
+ALTERNATE_SERVER: Final = _register(0x8023, "ALTERNATE-SERVER", _pack_plain_address, _unpack_plain_address)
 FINGERPRINT: Final = _register(0x8028, "FINGERPRINT", _pack_u32, _unpack_u32)
 MOBILITY_TICKET: Final = _register(0x8030, "MOBILITY-TICKET", _pack_bytes, _unpack_bytes)

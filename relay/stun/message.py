@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 from relay.stun.address import MAGIC_COOKIE
 from relay.stun.attributes import FINGERPRINT, KNOWN, MESSAGE_INTEGRITY, MESSAGE_INTEGRITY_SHA256, Attribute
-from relay.stun.integrity import fingerprint, message_integrity
+from relay.stun.integrity import SHA256_LENGTH, fingerprint, message_integrity, message_integrity_sha256
 from relay.stun.malformed import MalformedError
 
 T = TypeVar("T")
@@ -44,8 +44,8 @@ class Method(IntEnum):
 class Message:
     """A parsed message. Attribute values stay packed until asked for.
 
-    Attributes after MESSAGE-INTEGRITY are not among `attributes`: nobody vouches for them (RFC 8489 section
-    14.5).
+    Neither the integrity attributes are among `attributes` nor what comes after the first of them: nobody
+    vouches for that (RFC 8489 sections 14.5 and 14.6).
     """
 
     method: int
@@ -55,7 +55,13 @@ class Message:
     raw: bytes
     integrity_at: int | None
     """Offset of MESSAGE-INTEGRITY, if there is one."""
+    sha256_at: int | None
+    """Offset of MESSAGE-INTEGRITY-SHA256, if there is one."""
     has_fingerprint: bool
+
+    @property
+    def has_integrity(self) -> bool:
+        return self.integrity_at is not None or self.sha256_at is not None
 
     def first(self, attribute: Attribute[T]) -> T | None:
         """The first one's value.
@@ -82,11 +88,19 @@ class Message:
         )
 
     def verifies(self, key: bytes) -> bool:
-        """Whether MESSAGE-INTEGRITY is there and was made with this key."""
+        """Whether there is integrity that was made with this key; of two kinds SHA-256 counts.
+
+        A truncated value never does: RFC 8489 section 14.6 leaves that to usages, and TURN does not allow it.
+        """
+        raw, at = self.raw, self.sha256_at
+        if at is not None:
+            value = raw[at + 4 : at + 4 + int.from_bytes(raw[at + 2 : at + 4], "big")]
+            expected = message_integrity_sha256(raw[:at], key)
+            return len(value) == SHA256_LENGTH and hmac.compare_digest(value, expected)
         at = self.integrity_at
-        if at is None:
-            return False
-        return hmac.compare_digest(self.raw[at + 4 : at + 24], message_integrity(self.raw[:at], key))
+        if at is not None:
+            return hmac.compare_digest(raw[at + 4 : at + 24], message_integrity(raw[:at], key))
+        return False
 
 
 def parse(datagram: bytes) -> Message:
@@ -100,7 +114,8 @@ def parse(datagram: bytes) -> Message:
         raise MalformedError("the length field does not fit")
     attributes: list[tuple[int, bytes]] = []
     integrity_at: int | None = None
-    protected = has_fingerprint = False
+    sha256_at: int | None = None
+    has_fingerprint = False
     at = HEADER_LENGTH
     while at < len(datagram):
         kind = int.from_bytes(datagram[at : at + 2], "big")
@@ -112,17 +127,27 @@ def parse(datagram: bytes) -> Message:
         if kind == FINGERPRINT.number:
             _check_fingerprint(datagram, at, value, following)
             has_fingerprint = True
-        elif not protected:
-            attributes.append((kind, value))
-            if kind == MESSAGE_INTEGRITY.number:
-                MESSAGE_INTEGRITY.unpack(value, b"")
-                integrity_at, protected = at, True
-            elif kind == MESSAGE_INTEGRITY_SHA256.number:
-                protected = True
+        elif sha256_at is None:
+            if kind == MESSAGE_INTEGRITY_SHA256.number:
+                MESSAGE_INTEGRITY_SHA256.unpack(value, b"")
+                sha256_at = at
+            elif integrity_at is None:
+                if kind == MESSAGE_INTEGRITY.number:
+                    MESSAGE_INTEGRITY.unpack(value, b"")
+                    integrity_at = at
+                else:
+                    attributes.append((kind, value))
         at = following
     method, message_class = _method_and_class(int.from_bytes(datagram[:2], "big"))
     return Message(
-        method, message_class, datagram[8:20], tuple(attributes), datagram, integrity_at, has_fingerprint
+        method,
+        message_class,
+        datagram[8:20],
+        tuple(attributes),
+        datagram,
+        integrity_at,
+        sha256_at,
+        has_fingerprint,
     )
 
 
@@ -133,14 +158,18 @@ def build(
     fields: Iterable[Field] = (),
     *,
     key: bytes | None = None,
+    sha256: bool = False,
     with_fingerprint: bool = False,
 ) -> bytes:
-    """These attributes in this order, then MESSAGE-INTEGRITY if there is a key, then FINGERPRINT."""
+    """These attributes in this order, then integrity of one kind if there is a key, then FINGERPRINT."""
     parts = [_message_type(method, message_class), b"\0\0", MAGIC_COOKIE, transaction_id]
     for attribute, value in fields:
         parts.append(packed_attribute(attribute.number, attribute.pack(value, transaction_id)))
     message = b"".join(parts)
-    if key is not None:
+    if key is not None and sha256:
+        value = message_integrity_sha256(message, key)
+        message += packed_attribute(MESSAGE_INTEGRITY_SHA256.number, value)
+    elif key is not None:
         message += packed_attribute(MESSAGE_INTEGRITY.number, message_integrity(message, key))
     if with_fingerprint:
         message = _with_length(message, 8)

@@ -92,7 +92,7 @@ def test_what_is_built_parses_verifies_and_keeps_its_order() -> None:
     assert message.first(a.LIFETIME) == 600
     assert message.first(a.XOR_PEER_ADDRESS) == peer
     assert message.first(a.DATA) == b"12345"
-    assert [number for number, _ in message.attributes] == [0x000D, 0x0012, 0x0013, 0x0008]
+    assert [number for number, _ in message.attributes] == [0x000D, 0x0012, 0x0013]
     assert message.verifies(b"k")
     assert message.has_fingerprint
 
