@@ -11,19 +11,32 @@ from pydantic import AfterValidator, Field, SecretStr, model_validator
 from config.section import FilePath, Section, listen_address
 
 
-def udp_listener(text: str) -> str:
-    """The canonical `udp://address:port` of one UDP listener; ValueError otherwise."""
+def relay_listener(text: str) -> str:
+    """The canonical `udp://address:port` of one listener, or tcp:// or tls://; ValueError otherwise."""
     try:
         parts = urlsplit(text)
         port = parts.port
     except ValueError:
         raise ValueError("must be a listener such as udp://127.0.0.1:3478") from None
-    if parts.scheme != "udp" or not parts.hostname or port is None:
-        raise ValueError("must be a listener such as udp://127.0.0.1:3478 or udp://[::1]:3478")
+    if parts.scheme not in ("udp", "tcp", "tls") or not parts.hostname or port is None:
+        raise ValueError("must be a listener such as udp://127.0.0.1:3478, tcp://[::1]:3478 or tls://...")
     if parts.path or parts.query or parts.fragment or parts.username is not None:
-        raise ValueError("must be udp://, an address and a port only")
-    host = listen_address(parts.hostname)
-    return f"udp://[{host}]:{port}" if ":" in host else f"udp://{host}:{port}"
+        raise ValueError("must be udp://, tcp:// or tls://, an address and a port only")
+    return f"{parts.scheme}://{_bracketed(listen_address(parts.hostname))}:{port}"
+
+
+def _alternate_server(text: str) -> str:
+    try:
+        # One server is written as a listener is, without the transport: clients keep theirs.
+        return relay_listener(f"udp://{text}").removeprefix("udp://")
+    except ValueError:
+        raise ValueError(
+            "must be an address and a port, such as 192.0.2.7:3478 or [2001:db8::7]:3478"
+        ) from None
+
+
+def _bracketed(host: str) -> str:
+    return f"[{host}]" if ":" in host else host
 
 
 def _relayed_prefix(text: str) -> str:
@@ -38,50 +51,44 @@ def _relayed_prefix(text: str) -> str:
     return str(network)
 
 
-UdpListener = Annotated[str, Field(max_length=64), AfterValidator(udp_listener)]
+RelayListener = Annotated[str, Field(max_length=64), AfterValidator(relay_listener)]
+AlternateServer = Annotated[str, Field(max_length=64), AfterValidator(_alternate_server)]
+Secret = Annotated[SecretStr, Field(min_length=20, max_length=1024)]
 RelayedPrefix = Annotated[str, Field(max_length=50), AfterValidator(_relayed_prefix)]
 
 
 class RelaySettings(Section):
     """The closed TURN relay. It forwards between the parties of one session and reaches nothing else."""
 
-    listen: tuple[UdpListener, ...] = Field(
+    listen: tuple[RelayListener, ...] = Field(
         default=("udp://127.0.0.1:3478",),
         min_length=1,
         max_length=16,
-        description="UDP listeners. Port 0 takes a free port. Wildcard addresses are refused.",
+        description="udp://, tcp:// and tls:// listeners. Port 0 takes a free port; wildcards are refused.",
         json_schema_extra={"unit": "listeners"},
     )
     realm: str = Field(
         default="turngate",
         min_length=1,
-        max_length=64,
+        max_length=32,
         pattern=r"^[A-Za-z0-9.-]+$",
-        description="TURN realm. Short, because it is part of every answer to a stranger.",
+        description="TURN realm. Short: answers to strangers may be three times as long as what was asked.",
         json_schema_extra={"unit": "text"},
     )
-    secret: SecretStr | None = Field(
-        default=None,
-        min_length=20,
-        max_length=1024,
-        description="Shared secret that signs and verifies TURN credentials.",
-        json_schema_extra={"unit": "secret"},
+    secrets: tuple[Secret, ...] = Field(
+        default=(),
+        max_length=8,
+        description="Shared secrets of TURN credentials: the first signs, all verify.",
+        json_schema_extra={"unit": "secrets"},
     )
-    secret_file: FilePath | None = Field(
+    secrets_file: FilePath | None = Field(
         default=None,
-        description="File whose first line is the secret; readable by the service alone.",
+        description="File with one secret a line, the signing one first; readable by the service alone.",
         json_schema_extra={"unit": "path"},
     )
-    previous_secret: SecretStr | None = Field(
+    revocations_file: FilePath | None = Field(
         default=None,
-        min_length=20,
-        max_length=1024,
-        description="Secret before the last rotation: still verifies, no longer signs.",
-        json_schema_extra={"unit": "secret"},
-    )
-    previous_secret_file: FilePath | None = Field(
-        default=None,
-        description="File whose first line is the previous secret.",
+        description="File that says which credentials, sessions and users a relay alone lets in no more.",
         json_schema_extra={"unit": "path"},
     )
     relayed_prefix: RelayedPrefix = Field(
@@ -132,15 +139,22 @@ class RelaySettings(Section):
         description="Live allocations in all; above it Allocate is answered 508.",
         json_schema_extra={"unit": "allocations"},
     )
+    max_streams: int = Field(
+        default=10000,
+        ge=2,
+        le=1000000,
+        description="TCP and TLS connections of clients in all; further ones are not taken.",
+        json_schema_extra={"unit": "connections"},
+    )
     unauthenticated_answers_per_second: int = Field(
-        default=100,
+        default=50,
         ge=1,
         le=1000000,
         description="Answers to requests without valid credentials, per source /24 or /48.",
         json_schema_extra={"unit": "answers per second"},
     )
     unauthenticated_answers_burst: int = Field(
-        default=200,
+        default=500,
         ge=1,
         le=1000000,
         description="How many such answers may go out at once to one source /24 or /48.",
@@ -152,6 +166,19 @@ class RelaySettings(Section):
         le=1 << 30,
         description="DTLS a session may carry in all: handshakes, not data channels.",
         json_schema_extra={"unit": "bytes"},
+    )
+    alternate_servers: tuple[AlternateServer, ...] = Field(
+        default=(),
+        max_length=4,
+        description="Where a draining relay sends new clients, by address family; without one it refuses.",
+        json_schema_extra={"unit": "address and port"},
+    )
+    drain_seconds: int = Field(
+        default=3600,
+        ge=1,
+        le=86400,
+        description="How long a draining relay waits for its allocations to end before it stops.",
+        json_schema_extra={"unit": "seconds"},
     )
     session_bits_per_second: int = Field(
         default=20_000_000,
@@ -174,6 +201,4 @@ class RelaySettings(Section):
             raise ValueError("default_lifetime_seconds is above max_lifetime_seconds")
         if len(set(self.listen)) != len(self.listen) and not any(one.endswith(":0") for one in self.listen):
             raise ValueError("listen names the same listener twice")
-        if self.previous_secret is not None and self.secret is None:
-            raise ValueError("previous_secret is set, but secret is not")
         return self

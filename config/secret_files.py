@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from config.errors import ConfigurationError
-from config.schema import Declaration
+from config.schema import Declaration, kinds
 from config.sources import Entry, dotted
 
 MAX_SECRET_BYTES = 4096
@@ -20,7 +20,10 @@ _TOO_OPEN = stat.S_IWGRP | stat.S_IRWXO
 def read_secret_files(
     declared: Mapping[tuple[str, ...], Declaration], entries: dict[tuple[str, ...], Entry]
 ) -> list[ConfigurationError]:
-    """Put the first line of every named secret file into `entries`; return what went wrong."""
+    """Put what every named secret file holds into `entries`; return what went wrong.
+
+    That is its first line, or every line that is not empty where the setting is a list.
+    """
     errors = []
     for path, declaration in declared.items():
         named = entries.get((*path[:-1], f"{path[-1]}_file"))
@@ -33,14 +36,17 @@ def read_secret_files(
             )
             continue
         try:
-            entries[path] = Entry(named.source, path, _first_line(Path(named.value)))
+            lines = _lines(Path(named.value))
         except (OSError, ValueError) as error:
             reason = error.strerror if isinstance(error, OSError) else str(error)
             errors.append(ConfigurationError(named.source, place, f"cannot be used: {reason}"))
+            continue
+        is_list = tuple in kinds(declaration.field.annotation)
+        entries[path] = Entry(named.source, path, list(filter(None, lines)) if is_list else lines[0])
     return errors
 
 
-def _first_line(file: Path) -> str:
+def _lines(file: Path) -> list[str]:
     if "\0" in str(file):
         raise ValueError("a path has no zero byte")
     with file.open("rb") as opened:
@@ -50,6 +56,6 @@ def _first_line(file: Path) -> str:
     if len(content) > MAX_SECRET_BYTES:
         raise ValueError(f"it is larger than {MAX_SECRET_BYTES} bytes")
     try:
-        return content.decode().partition("\n")[0].strip()
+        return [line.strip() for line in content.decode().split("\n")]
     except UnicodeDecodeError:
         raise ValueError("it is not UTF-8 text") from None

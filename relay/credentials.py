@@ -1,8 +1,8 @@
 """Time-limited TURN credentials, as applications and TURN servers share them by one secret.
 
 Username `expiry:session:party` (expiry in Unix seconds), password base64(HMAC-SHA1(secret, username)). A
-relay where any two allocations may meet knows no sessions; there the username is `expiry:` followed by any
-name.
+relay where any two allocations may meet knows no sessions; there the username is `expiry:` followed by the
+name of a user, of whatever form.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ def password_for(secret: bytes, username: bytes) -> bytes:
 
 
 def read_username(username: bytes, *, with_session: bool) -> ClaimedName | None:
-    """Take a username apart; None if it has another form. Without sessions, session and party are empty."""
+    """Take a username apart; None if it has another form. Without sessions the session id is empty."""
     try:
         text = username.decode("ascii")
     except UnicodeDecodeError:
@@ -73,7 +73,7 @@ def read_username(username: bytes, *, with_session: bool) -> ClaimedName | None:
     if not _EXPIRY.fullmatch(expiry):
         return None
     if not with_session:
-        return ClaimedName(int(expiry), "", "") if _ANY_NAME.fullmatch(rest) else None
+        return ClaimedName(int(expiry), "", rest) if _ANY_NAME.fullmatch(rest) else None
     session_id, _, party = rest.partition(":")
     if not _NAME.fullmatch(session_id) or not _NAME.fullmatch(party):
         return None

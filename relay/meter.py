@@ -16,6 +16,12 @@ class DirectionCounters:
     bytes: int = 0
     drops: Mapping[DropReason, int] = field(default_factory=dict)
 
+    def plus(self, more: DirectionCounters | RouteCounters) -> DirectionCounters:
+        drops = dict(self.drops)
+        for reason, count in more.drops.items():
+            drops[reason] = drops.get(reason, 0) + count
+        return DirectionCounters(self.packets + more.packets, self.bytes + more.bytes, drops)
+
 
 @dataclass(frozen=True, slots=True)
 class SessionCounters:
@@ -26,6 +32,12 @@ class SessionCounters:
 
     def direction(self, sender: str, receiver: str) -> DirectionCounters:
         return self.directions.get((sender, receiver), DirectionCounters())
+
+    def total(self) -> DirectionCounters:
+        total = DirectionCounters()
+        for direction in self.directions.values():
+            total = total.plus(direction)
+        return total
 
 
 class SessionMeter:
@@ -41,20 +53,12 @@ class SessionMeter:
     def row_removed(self, source: Leg, last: RouteCounters | None) -> None:
         direction = self._direction.pop(source, None)
         if direction is not None and last is not None:
-            self._gone[direction] = _sum(self._gone.get(direction), last)
+            self._gone[direction] = self._gone.get(direction, DirectionCounters()).plus(last)
 
     def totals(self, live: Mapping[Leg, RouteCounters]) -> SessionCounters:
         totals = dict(self._gone)
         for source, counters in live.items():
             direction = self._direction.get(source)
             if direction is not None:
-                totals[direction] = _sum(totals.get(direction), counters)
+                totals[direction] = totals.get(direction, DirectionCounters()).plus(counters)
         return SessionCounters(totals)
-
-
-def _sum(one: DirectionCounters | None, more: RouteCounters) -> DirectionCounters:
-    one = one or DirectionCounters()
-    drops = dict(one.drops)
-    for reason, count in more.drops.items():
-        drops[reason] = drops.get(reason, 0) + count
-    return DirectionCounters(one.packets + more.packets, one.bytes + more.bytes, drops)

@@ -30,6 +30,10 @@ class PrefixBudget:
         self._tokens = [burst] * SLOTS
         self._filled_at = [0.0] * SLOTS
 
+    def set_rate(self, per_second: float, burst: float) -> None:
+        self._per_second = per_second
+        self._burst = burst
+
     def take(self, ip: str, now: float) -> bool:
         """Spend one; False when this network has nothing left. `now` in monotonic seconds."""
         network = ip.rpartition(".")[0] if ":" not in ip else IPv6Address(ip.partition("%")[0]).packed[:6]

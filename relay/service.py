@@ -1,31 +1,37 @@
-"""The relay as a running service: a plane, the TURN server, two tasks, and the calls its owner makes."""
+"""The relay as a running service: a plane, the streams, the TURN server, and the calls its owner makes."""
 
 from __future__ import annotations
 
 import asyncio
 import secrets as randomness
+import ssl
 import time
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
-from urllib.parse import urlsplit
 
 import structlog
 
 from config.relay import RelaySettings
+from relay.configured import configured_listeners, configured_rules
 from relay.credentials import CredentialSecrets, TurnCredential
-from relay.meter import SessionCounters, SessionMeter
-from relay.relay_events import EventQueue, RefusalTable, RelayEvent
+from relay.listening import Listening
+from relay.meter import DirectionCounters, SessionCounters
+from relay.relay_events import EventQueue, RefusalTable, RelayEvent, SessionOver
+from relay.revocations import Revocations
+from relay.rows import Rows
+from relay.streams.stream import Stream
+from relay.streams.streams import Streams
 from relay.turn import events as turn
-from relay.turn.events import Admission, Now
-from relay.turn.routing import TOTAL_LIMITER, sender_limiter
+from relay.turn.events import Admission, ControlDrop, Now
+from relay.turn.refusal import RefusalReason
+from relay.turn.routing import TOTAL_LIMITER
 from relay.turn.server import TurnServer
-from relay.vocabulary import Address, Limiter, Plane
+from relay.vocabulary import Address, FiveTuple, Limiter, Listener, Plane, PlaneCounters, Transport
 
 SWEEP_SECONDS = 1.0
-MAX_LAST_COUNTERS = 1024
-"""Of sessions that ended by themselves and that nobody has asked about; the oldest go first."""
 
 _log = structlog.get_logger("turngate.relay")
 
@@ -34,8 +40,26 @@ _log = structlog.get_logger("turngate.relay")
 class LiveAllocation:
     session_id: str
     party: str
-    client_address: Address
+    five_tuple: FiveTuple
     relayed_address: Address
+
+
+@dataclass(frozen=True, slots=True)
+class RelayCounters:
+    """The relay's figures as they are now. What counts packets, bytes and refusals is monotonic."""
+
+    allocations: Mapping[Transport, int]
+    sessions: int
+    streams: int
+    forwarded: DirectionCounters
+    """All payload ever forwarded, and what rows dropped by reason."""
+    dropped_by_control: Mapping[ControlDrop, int]
+    refusals: Mapping[RefusalReason, int]
+    plane: PlaneCounters
+    streams_refused: int
+    streams_ended_as_garbage: int
+    dropped_for_slow_streams: int
+    draining: bool
 
 
 class Relay:
@@ -43,38 +67,47 @@ class Relay:
 
     Every method that is not a coroutine acts at once: when it returns, the plane's rows are what it says.
     `admission_required` means that a session must have been admitted before anybody can allocate in it;
-    otherwise a valid credential is enough.
+    otherwise a valid credential is enough. `tls` is what TLS listeners show; whoever has given it may load
+    another certificate into it at any time, for connections to come.
     """
 
     def __init__(
-        self, settings: RelaySettings, secrets: Sequence[bytes], *, admission_required: bool, plane: Plane
+        self,
+        settings: RelaySettings,
+        secrets: Sequence[bytes],
+        *,
+        admission_required: bool,
+        plane: Plane,
+        tls: ssl.SSLContext | None = None,
     ) -> None:
         self._credentials = CredentialSecrets(tuple(secrets))
-        self._listen = [_address(url) for url in settings.listen]
+        self._wanted = configured_listeners(settings)
+        self._admission_required = admission_required
         self._plane = plane
+        self._rows = Rows(plane)
+        self._streams = Streams(plane.inject, self._stream_closed, settings.max_streams, time.monotonic)
+        self._listening = Listening(plane, self._streams, tls)
         self._server = TurnServer(
-            _rules(settings, admission_required=admission_required),
+            configured_rules(settings, admission_required=admission_required),
             self._credentials,
             turn.Randomness(randomness.randbelow, randomness.token_bytes),
         )
-        self._meters: dict[str, SessionMeter] = {}
-        self._last_counters: dict[str, SessionCounters] = {}
-        self._limited: dict[str, set[str]] = {}
-        """By session, the parties whose sending is limited."""
         self._events = EventQueue()
         self._refusals = RefusalTable()
+        self._refused: Counter[RefusalReason] = Counter()
         self._faults = 0
         self._tasks: asyncio.TaskGroup | None = None
         self._running: list[asyncio.Task[None]] = []
-        self.listeners: list[Address] = []
-        """The bound addresses, once running."""
+        self.listeners: list[Listener] = []
+        """What is bound, in the order of the settings, once running."""
 
     async def __aenter__(self) -> Self:
-        self.listeners = self._plane.start(self._listen)
+        self.listeners = await self._listening.start(self._wanted)
         self._tasks = asyncio.TaskGroup()
         await self._tasks.__aenter__()
         self._running = [
             self._tasks.create_task(self._control(), name="relay control"),
+            self._tasks.create_task(self._deliver(), name="relay egress"),
             self._tasks.create_task(self._sweep(), name="relay sweep"),
         ]
         return self
@@ -85,7 +118,7 @@ class Relay:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        self._plane.stop()
+        self._listening.stop()
         for task in self._running:
             task.cancel()
         if self._tasks is not None:
@@ -116,9 +149,7 @@ class Relay:
 
         It ends with the session.
         """
-        self._plane.set_limit(sender_limiter(session_id, party), limiter)
-        if limiter is not None:
-            self._limited.setdefault(session_id, set()).add(party)
+        self._rows.limit_sender(session_id, party, limiter)
 
     def limit_total(self, limiter: Limiter | None) -> None:
         """One bucket for all packets of the relay."""
@@ -131,12 +162,47 @@ class Relay:
         not there.
         """
         self._do(turn.EndSession(session_id))
-        return self._last_counters.pop(session_id, SessionCounters())
+        return self._rows.last_counters(session_id)
+
+    def revoke(self, revocations: Revocations) -> None:
+        """From now on exactly these are let in no more; what they have has ended when this returns."""
+        self._do(turn.Revoke(revocations))
+
+    def drain(self) -> None:
+        """From now on every new allocation is sent elsewhere or refused; those there are go on."""
+        self._do(turn.Drain())
+
+    def reconfigure(self, settings: RelaySettings, secrets: Sequence[bytes]) -> None:
+        """Take over secrets and bounds; listeners, prefix, realm and pairing stay until a restart."""
+        self._credentials = CredentialSecrets(tuple(secrets))
+        self._streams.max_streams = settings.max_streams
+        rules = configured_rules(settings, admission_required=self._admission_required)
+        self._do(turn.Reconfigure(rules, self._credentials))
+
+    def stream(self, transport: Transport) -> Stream:
+        """The protocol of a connection that somebody else accepted and hands over here."""
+        return self._streams.protocol(transport)
 
     def session_counters(self, session_id: str) -> SessionCounters | None:
         """None when nothing was ever forwarded or the session is not there."""
-        meter = self._meters.get(session_id)
-        return meter.totals(self._plane.counters(session_id)) if meter is not None else None
+        return self._rows.counters(session_id)
+
+    def counters(self) -> RelayCounters:
+        """Everything at once, for whoever watches."""
+        live = self._server.allocations()
+        return RelayCounters(
+            allocations=Counter(one.five_tuple.transport for one in live),
+            sessions=len({one.session.session_id for one in live}),
+            streams=len(self._streams),
+            forwarded=self._rows.total(),
+            dropped_by_control=dict(self._server.dropped),
+            refusals=dict(self._refused),
+            plane=self._plane.plane_counters(),
+            streams_refused=self._streams.refused,
+            streams_ended_as_garbage=self._streams.garbage,
+            dropped_for_slow_streams=self._streams.dropped,
+            draining=self._server.draining,
+        )
 
     def relayed_ip(self, session_id: str) -> str | None:
         """The address that all allocations of a session share; None until its first allocation."""
@@ -145,7 +211,7 @@ class Relay:
     def allocations(self) -> list[LiveAllocation]:
         """Every live allocation, oldest first."""
         return [
-            LiveAllocation(one.session.session_id, one.party, one.five_tuple.client, one.relayed)
+            LiveAllocation(one.session.session_id, one.party, one.five_tuple, one.relayed)
             for one in self._server.allocations()
         ]
 
@@ -168,15 +234,24 @@ class Relay:
                     if self._faults == 1:
                         _log.exception("relay.fault")
 
+    async def _deliver(self) -> None:
+        while True:
+            for five_tuple, message in await self._plane.egress():
+                self._streams.deliver(five_tuple, message)
+
     async def _sweep(self) -> None:
         while True:
             await asyncio.sleep(SWEEP_SECONDS)
             self._do(turn.Sweep())
+            self._streams.close_strangers()
             for report in self._refusals.due(time.monotonic()):
                 self._events.put(report)
             if self._faults:
                 _log.error("relay.faults", count=self._faults)
                 self._faults = 0
+
+    def _stream_closed(self, five_tuple: FiveTuple) -> None:
+        self._do(turn.StreamClosed(five_tuple))
 
     def _do(self, event: turn.Event) -> None:
         self._apply(self._server.handle(event, _now()))
@@ -186,70 +261,41 @@ class Relay:
         for command in commands:
             match command:
                 case turn.Send(five_tuple, datagram):
-                    plane.send(five_tuple, datagram)
+                    answer = self._streams.answer if five_tuple.transport.is_stream else plane.send
+                    answer(five_tuple, datagram)
                 case turn.Forward(source, payload):
                     plane.forward(source, payload)
                 case turn.Install(route, sender, receiver):
-                    plane.install(route)
-                    meter = self._meters.setdefault(route.session_id, SessionMeter())
-                    meter.row_installed(route.source, sender, receiver)
+                    self._rows.install(route, sender, receiver)
                 case turn.Remove(session_id, source):
-                    self._meters[session_id].row_removed(source, plane.remove(source))
+                    self._rows.remove(session_id, source)
                 case turn.RemoveSession(session_id):
-                    self._withdraw(session_id)
+                    self._events.put(SessionOver(session_id, self._rows.remove_session(session_id)))
                 case turn.Wake(in_seconds):
                     # Rounded up: it must not come a clock tick too early.
                     asyncio.get_running_loop().call_later(in_seconds + 0.001, self._do, turn.Woken())
-                case turn.Own(five_tuple):
-                    plane.own(five_tuple)
-                case turn.Disown(five_tuple):
-                    plane.disown(five_tuple)
-                case turn.Refused():
-                    self._refusals.count(command)
-                case turn.AllocationMade() | turn.AllocationGone():
-                    self._events.put(command)
+                case _:
+                    self._note(command)
 
-    def _withdraw(self, session_id: str) -> None:
-        last = self._plane.remove_session(session_id)
-        meter = self._meters.pop(session_id, None)
-        if meter is not None:
-            for source, counters in last.items():
-                meter.row_removed(source, counters)
-            self._last_counters[session_id] = meter.totals({})
-            if len(self._last_counters) > MAX_LAST_COUNTERS:
-                del self._last_counters[next(iter(self._last_counters))]
-        for party in self._limited.pop(session_id, ()):
-            self._plane.set_limit(sender_limiter(session_id, party), None)
-
-
-def configured_secrets(settings: RelaySettings) -> list[bytes]:
-    """The secrets that the settings hold, the signing one first."""
-    return [
-        secret.get_secret_value().encode() for secret in (settings.secret, settings.previous_secret) if secret
-    ]
+    def _note(self, command: turn.Command) -> None:
+        """What is about a client, not about its packets."""
+        match command:
+            case turn.Own(five_tuple):
+                self._plane.own(five_tuple)
+                self._streams.own(five_tuple)
+            case turn.Disown(five_tuple):
+                self._plane.disown(five_tuple)
+                self._streams.disown(five_tuple)
+            case turn.CloseStream(five_tuple):
+                self._streams.close(five_tuple)
+            case turn.Refused():
+                self._refused[command.reason] += 1
+                told = self._refusals.count(command)
+                if told is not None:
+                    self._events.put(told)
+            case turn.AllocationMade() | turn.AllocationGone():
+                self._events.put(command)
 
 
 def _now() -> Now:
     return Now(time.time(), time.monotonic())
-
-
-def _address(url: str) -> Address:
-    parts = urlsplit(url)
-    return Address(parts.hostname or "", parts.port or 0)
-
-
-def _rules(settings: RelaySettings, *, admission_required: bool) -> turn.TurnRules:
-    return turn.TurnRules(
-        relayed_prefix=settings.relayed_prefix,
-        realm=settings.realm.encode(),
-        pairing=settings.pairing,
-        admission_required=admission_required,
-        legacy_channels=settings.legacy_channels,
-        default_lifetime_seconds=settings.default_lifetime_seconds,
-        max_lifetime_seconds=settings.max_lifetime_seconds,
-        max_allocations_per_credential=settings.max_allocations_per_credential,
-        max_allocations=settings.max_allocations,
-        unauthenticated_answers_per_second=settings.unauthenticated_answers_per_second,
-        unauthenticated_answers_burst=settings.unauthenticated_answers_burst,
-        dtls_budget_bytes=settings.dtls_budget_bytes,
-    )

@@ -34,6 +34,12 @@ class Transport(StrEnum):
     """What a client speaks TURN over."""
 
     UDP = "udp"
+    TCP = "tcp"
+    TLS = "tls"
+
+    @property
+    def is_stream(self) -> bool:
+        return self is not Transport.UDP
 
 
 class FiveTuple(NamedTuple):
@@ -98,11 +104,28 @@ class Limiter:
     audio_reserve_bytes: int = 0
 
 
+class Listener(NamedTuple):
+    """A bound address at which clients speak TURN over this transport."""
+
+    transport: Transport
+    address: Address
+
+    def __str__(self) -> str:
+        return f"{self.transport}://{self.address}"
+
+
 class Punt(NamedTuple):
     """A datagram the plane has no row for, handed to control."""
 
     five_tuple: FiveTuple
     datagram: bytes
+
+
+class Egress(NamedTuple):
+    """ChannelData or a Data indication for a stream client, without the padding that streams need."""
+
+    five_tuple: FiveTuple
+    message: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,6 +148,8 @@ class PlaneCounters:
     """Datagrams of five-tuples that own an allocation, over their budget or while the queue was full."""
     punts_refused_stranger: int = 0
     """Datagrams of everyone else, over a budget or not a STUN request."""
+    egress_refused: int = 0
+    """Messages for stream clients that found the queue full; also counted by their rows as SEND_FAILED."""
     send_failed: int = 0
     """Control's replies that the operating system would not take."""
 
@@ -132,8 +157,10 @@ class PlaneCounters:
 class Plane(Protocol):
     """A forwarding plane.
 
-    Everything but `punts` returns at once. Datagrams of one five-tuple take effect in the order they
-    arrived: while one of them waits for control, later ones wait behind it, also those that have a row.
+    It owns the UDP sockets; the connections of stream clients are somebody else's, who puts in what they sent
+    and takes out what they are to get. Everything but `punts` and `egress` returns at once. Datagrams of one
+    five-tuple take effect in the order they arrived: while one of them waits for control, later ones wait
+    behind it, also those that have a row.
     """
 
     def start(self, listeners: Sequence[Address]) -> list[Address]:
@@ -173,7 +200,17 @@ class Plane(Protocol):
     def plane_counters(self) -> PlaneCounters: ...
 
     def send(self, five_tuple: FiveTuple, datagram: bytes) -> None:
-        """Control's reply to a client."""
+        """Control's reply to a UDP client."""
+
+    def inject(self, five_tuple: FiveTuple, message: bytes) -> None:
+        """A message of a stream client, one at a time and without padding: as a datagram that has arrived."""
+
+    async def egress(self) -> list[Egress]:
+        """What rows have for stream clients, oldest first; waits until there is something.
+
+        The queue is bounded; when it is full new messages are dropped and counted. Nothing of a row that has
+        been removed comes out any more.
+        """
 
     def forward(self, source: Leg, payload: bytes) -> None:
         """Carry a payload taken out of a punted datagram by the row of this leg, with all its checks.

@@ -71,7 +71,9 @@ _TYPES = (
     EventType("call.lost", "A call was open when the edge stopped without warning.", ("reason",)),
     EventType("decision.denied", "Policy denied an action."),
     EventType(
-        "relay.allocated", "A party of an admitted session got a relayed address.", ("party", "relayed")
+        "relay.allocated",
+        "A party of an admitted session got a relayed address.",
+        ("party", "relayed", "transport"),
     ),
     EventType("relay.released", "A relayed address was given back.", ("party", "relayed", "reason")),
     EventType(

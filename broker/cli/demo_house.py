@@ -59,7 +59,7 @@ def make_house(folder: Path, address: str) -> DemoHouse:
             "invitations": {"secret": secrets.token_urlsafe(32)},
             "relay": {
                 "listen": [f"udp://{address}:{_free_port(address, RELAY_PORT, socket.SOCK_DGRAM)}"],
-                "secret": secrets.token_urlsafe(32),
+                "secrets": [secrets.token_urlsafe(32)],
             },
         }
     )

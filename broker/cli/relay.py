@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
-import signal
-import sys
-from dataclasses import asdict
+import os
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, NoReturn
+from urllib.parse import urlsplit
 
-import structlog
 import typer
-import uvloop
 
 from broker.cli.options import ConfigFile, Flags, settings_or_exit
-from config.relay import RelaySettings
-from relay.planes.choice import PlaneUnavailableError, choose_plane
-from relay.service import Relay, configured_secrets
-from relay.vocabulary import Plane
+from broker.shell.logs import configure_logs
+from config.loading import load_settings
+from config.section import listen_address
+from config.settings import Settings
 
 
 def register(app: typer.Typer) -> None:
@@ -29,11 +25,14 @@ def relay(
     config: ConfigFile = None,
     flags: Flags = None,
     listen: Annotated[
-        list[str] | None, typer.Option(help="UDP listener, such as udp://127.0.0.1:3478; repeatable.")
+        list[str] | None,
+        typer.Option(help="Listener, such as udp://127.0.0.1:3478, tcp://... or tls://...; repeatable."),
     ] = None,
-    secret_file: Annotated[
-        list[Path] | None,
-        typer.Option(help="File with the shared secret; given again: the one before the last rotation."),
+    secrets_file: Annotated[
+        Path | None, typer.Option(help="File with one shared secret a line; the first signs, all verify.")
+    ] = None,
+    revocations_file: Annotated[
+        Path | None, typer.Option(help="File of credentials, sessions and users that are let in no more.")
     ] = None,
     pairing: Annotated[
         Literal["session", "any"] | None, typer.Option(help="Who may reach whom.", show_default=False)
@@ -48,64 +47,66 @@ def relay(
     legacy_channels: Annotated[
         bool, typer.Option("--legacy-channels", help="Accept channel numbers 0x5000-0x7FFE.")
     ] = False,
+    stats: Annotated[
+        float, typer.Option(min=0, help="Print the counters as a JSON line every so many seconds.")
+    ] = 0,
+    metrics: Annotated[
+        str | None, typer.Option(help="Serve /metrics and /healthz by HTTP here.", metavar="ADDRESS:PORT")
+    ] = None,
 ) -> None:
-    """Run the closed TURN relay alone. A valid credential admits its session by itself."""
+    """Run the closed TURN relay alone. A valid credential admits its session by itself.
+
+    SIGHUP loads secrets, bounds, revocations and certificate anew; SIGUSR1 drains and then stops.
+    """
     chosen = {
         "listen": json.dumps(listen) if listen else None,
+        "secrets_file": secrets_file,
+        "revocations_file": revocations_file,
         "pairing": pairing,
         "plane": plane,
         "relayed_prefix": relayed_prefix,
         "legacy_channels": "true" if legacy_channels else None,
     }
-    secret_files = [str(file) for file in secret_file or []]
-    if len(secret_files) > 2:
-        raise typer.BadParameter("at most two: the secret and the previous one", param_hint="--secret-file")
-    chosen |= dict(zip(("secret_file", "previous_secret_file"), secret_files, strict=False))
-    more = [f"relay.{name}={value}" for name, value in chosen.items() if value is not None]
-    settings = settings_or_exit(config, [*(flags or []), *more]).relay
-    secrets = configured_secrets(settings)
-    if not secrets:
-        typer.echo("relay.secret is not set: name a file with --secret-file", err=True)
-        raise typer.Exit(1)
+    every = [
+        *(flags or []),
+        *(f"relay.{name}={value}" for name, value in chosen.items() if value is not None),
+    ]
+    settings = settings_or_exit(config, every)
+    if not settings.relay.secrets:
+        _refuse("relay.secrets is not set: name a file with --secrets-file")
+    at = _address(metrics) if metrics is not None else None
+
+    def load() -> Settings:
+        return load_settings(config, os.environ, every)
+
+    # The server takes a second to import: a mistake is told before that.
+    import uvloop
+
+    from broker.shell.relay_alone import Reporting, run_alone
+    from relay.planes.choice import PlaneUnavailableError
+    from relay.revocations import RevocationsError
+
+    configure_logs()
     try:
-        name, forwarding = choose_plane(settings.plane, settings.socket_buffer_bytes)
-    except PlaneUnavailableError as unavailable:
-        typer.echo(str(unavailable), err=True)
-        raise typer.Exit(1) from None
-    structlog.configure(
-        processors=[
-            structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso", utc=True),
-            structlog.processors.format_exc_info,
-            structlog.processors.JSONRenderer(),
-        ],
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
-    )
-    log = structlog.get_logger("turngate.relay")
-    log.info("relay.plane", plane=name, wanted=settings.plane)
+        uvloop.run(run_alone(settings, load, Reporting(_tell, stats, at)))
+    except (PlaneUnavailableError, RevocationsError) as unusable:
+        _refuse(str(unusable))
+    except OSError as failed:
+        _refuse(f"cannot start: {failed.strerror or failed}")
+
+
+def _tell(line: str) -> None:
+    print(line, flush=True)
+
+
+def _refuse(sentence: str) -> NoReturn:
+    typer.echo(sentence, err=True)
+    raise typer.Exit(1)
+
+
+def _address(text: str) -> tuple[str, int]:
     try:
-        uvloop.run(_serve(settings, secrets, forwarding, log))
-    except OSError as error:
-        typer.echo(f"cannot listen: {error.strerror or error}", err=True)
-        raise typer.Exit(1) from None
-
-
-async def _serve(
-    settings: RelaySettings, secrets: list[bytes], plane: Plane, log: structlog.stdlib.BoundLogger
-) -> None:
-    stop = asyncio.Event()
-    for name in (signal.SIGINT, signal.SIGTERM):
-        asyncio.get_running_loop().add_signal_handler(name, stop.set)
-    async with Relay(settings, secrets, admission_required=False, plane=plane) as running:
-        print("ready", *(f"udp://{address}" for address in running.listeners), flush=True)
-        async with asyncio.TaskGroup() as tasks:
-            reporting = tasks.create_task(_report(running, log))
-            await stop.wait()
-            reporting.cancel()
-    log.info("relay.stopped")
-
-
-async def _report(running: Relay, log: structlog.stdlib.BoundLogger) -> None:
-    while True:
-        for event in await running.events():
-            log.info("relay.event", kind=type(event).__name__, **asdict(event))
+        parts = urlsplit(f"//{text}")
+        return listen_address(parts.hostname or ""), parts.port or 0
+    except ValueError as mistake:
+        raise typer.BadParameter(str(mistake), param_hint="--metrics") from None

@@ -45,13 +45,19 @@ def leaves(group: BaseExceptionGroup[BaseException]) -> Iterator[BaseException]:
 
 
 async def _run(settings: Settings) -> None:
-    """SIGTERM and SIGINT end it in good order: calls end, records close, listeners go."""
+    """SIGTERM and SIGINT end it in good order: calls end, records close, listeners go.
+
+    SIGHUP shows another certificate to connections to come.
+    """
     from broker.shell.parts import load_parts
     from broker.shell.serve import running_edge
+    from broker.shell.tls import show_certificate_again
 
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    async with running_edge(settings, load_parts(settings)):
+    parts = load_parts(settings)
+    loop.add_signal_handler(signal.SIGHUP, show_certificate_again, parts.tls, settings.tls)
+    async with running_edge(settings, parts):
         await stop.wait()

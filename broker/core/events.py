@@ -179,6 +179,8 @@ class MediaAllocated:
     party: PartyId
     client_address: Personal
     relayed_address: tuple[str, int]
+    transport: str
+    """How the client reaches the relay: udp, tcp or tls."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -62,6 +62,7 @@ def allocated(house: House, event: MediaAllocated, now: Now) -> list[Command]:
         personal={"client.address": event.client_address},
         party=event.party,
         relayed=f"{event.relayed_address[0]}:{event.relayed_address[1]}",
+        transport=event.transport,
     )
     return [Note((record,))]
 

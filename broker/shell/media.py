@@ -4,9 +4,11 @@ passes here."""
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+import ssl
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from urllib.parse import urlsplit
 
 import structlog
 
@@ -21,13 +23,17 @@ from broker.core.events import (
     MediaReleased,
 )
 from broker.core.frames import IceServer
+from config.listeners import InsideSettings, OutsideSettings
 from config.settings import Settings
+from relay.configured import configured_secrets
 from relay.meter import SessionCounters
 from relay.planes.choice import choose_plane
-from relay.relay_events import EventsLost, RelayEvent
+from relay.prefix_budget import network_of
+from relay.relay_events import EventsLost, RelayEvent, RequesterRefused, SessionOver, StrangersRefused
 from relay.service import Relay
+from relay.streams.stream import Stream
 from relay.turn.events import Admission, AllocationGone, AllocationMade
-from relay.vocabulary import Address, Limiter
+from relay.vocabulary import Limiter, Listener, Transport
 
 log = structlog.get_logger(__name__)
 
@@ -70,21 +76,18 @@ class RelayMedia:
         return media_count(parties, counters) if parties is not None else None
 
     def ice_server(self, session_id: str, party: PartyId, expires_at: int) -> IceServer:
-        """The party's own credential, at the relay address of their side of the edge."""
+        """The party's own credential, at every way to the relay from their side of the edge, best first."""
         side = self.settings.outside if party.startswith("g-") else self.settings.inside
         credential = self.relay.issue_credential(session_id, party, expires_at)
-        listeners = self.relay.listeners
-        own = next((one for one in listeners if one.ip == side.relay_host), listeners[0])
-        host = Address(side.relay_host, own.port)
         return IceServer(
-            urls=[f"turn:{host}?transport=udp"],
+            urls=relay_urls(side, self.relay.listeners),
             username=credential.username,
             credential=credential.password,
         )
 
-    def allocations(self) -> int:
-        """How many allocations are live."""
-        return len(self.relay.allocations())
+    def stream(self) -> Stream:
+        """For a connection at one of the edge's own TLS ports that speaks TURN."""
+        return self.relay.stream(Transport.TLS)
 
     async def report(self, submit: Callable[[Event], None]) -> None:
         """Runs for ever: what happens in the relay, as events."""
@@ -105,15 +108,34 @@ class RelayMedia:
 
 
 @asynccontextmanager
-async def running_media(settings: Settings, made_secret: bytes) -> AsyncIterator[RelayMedia]:
+async def running_media(
+    settings: Settings, made_secret: bytes, tls: ssl.SSLContext
+) -> AsyncIterator[RelayMedia]:
     """The relay from start to stop. `made_secret` signs credentials where the settings name no secret: nobody
     but this process verifies them."""
-    named = (settings.relay.secret, settings.relay.previous_secret)
-    secrets = [secret.get_secret_value().encode() for secret in named if secret is not None]
+    secrets = configured_secrets(settings.relay)
     chosen = choose_plane(settings.relay.plane, settings.relay.socket_buffer_bytes)
     signing = secrets or [made_secret]
-    async with Relay(settings.relay, signing, admission_required=True, plane=chosen.plane) as relay:
+    async with Relay(settings.relay, signing, admission_required=True, plane=chosen.plane, tls=tls) as relay:
         yield RelayMedia(relay, chosen.name, settings)
+
+
+def relay_urls(side: InsideSettings | OutsideSettings, listeners: Sequence[Listener]) -> list[str]:
+    """By UDP, by TCP where there is a listener, by TLS at the port of the pages: what passes anywhere."""
+    urls = []
+    for transport in (Transport.UDP, Transport.TCP):
+        ports = {one.address.ip: one.address.port for one in listeners if one.transport is transport}
+        if ports:
+            port = ports.get(side.relay_host, next(iter(ports.values())))
+            urls.append(f"turn:{host_and_port(side.relay_host, port)}?transport={transport}")
+    page = urlsplit(side.origin)
+    urls.append(f"turns:{host_and_port(page.hostname or '', page.port or 443)}?transport=tcp")
+    return urls
+
+
+def host_and_port(host: str, port: int) -> str:
+    """As a URL has it."""
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 def sending_limiter(bits_per_second: int) -> Limiter:
@@ -137,14 +159,23 @@ def media_count(parties: tuple[PartyId, PartyId], counters: SessionCounters) -> 
 def _core_event(event: RelayEvent) -> Event | None:
     match event:
         case AllocationMade():
-            address = Personal(str(event.client_address))
+            transport, client, _ = event.five_tuple
             relayed = (event.relayed_address.ip, event.relayed_address.port)
-            return MediaAllocated(event.session_id, PartyId(event.party), address, relayed)
+            return MediaAllocated(
+                event.session_id, PartyId(event.party), Personal(str(client)), relayed, transport.value
+            )
         case AllocationGone():
             relayed = (event.relayed_address.ip, event.relayed_address.port)
             return MediaReleased(event.session_id, PartyId(event.party), relayed, event.reason.value)
         case EventsLost():
             log.error("relay.events_lost", count=event.count)
             return None
-        case _:
-            return EntryRefused("relay.refused", str(event.code), Personal(event.network), event.count)
+        case SessionOver():
+            # Whoever ended it asked for its counters then.
+            return None
+        case StrangersRefused():
+            code = str(event.reason.code)
+            return EntryRefused("relay.refused", code, Personal(event.network), event.count)
+        case RequesterRefused():
+            code, network = str(event.refused.reason.code), network_of(event.refused.five_tuple.client.ip)
+            return EntryRefused("relay.refused", code, Personal(network), event.count)

@@ -35,12 +35,14 @@ from broker.shell.effects import Effects
 from broker.shell.facts import Facts
 from broker.shell.gateway.admin import admin_app
 from broker.shell.gateway.edge import Edge, fresh_id
+from broker.shell.gateway.first_byte import serve_tls
 from broker.shell.gateway.inside import inside_app
 from broker.shell.gateway.outside import outside_app
 from broker.shell.gateway.pages import Pages
 from broker.shell.journal import Journal
 from broker.shell.media import MADE_SECRET_BYTES, RelayMedia, running_media
 from broker.shell.metrics import Metrics
+from broker.shell.relay_metrics import RelayCollector
 from broker.shell.store import Entry, Store
 from broker.shell.writer import Writer
 from config.policy import LoadedPolicy
@@ -103,7 +105,7 @@ async def running_edge(settings: Settings, parts: Parts) -> AsyncIterator[Edge]:
         facts = Facts(parts.directory, store, read_clock)
         stack.callback(facts.close)
         media = await stack.enter_async_context(
-            running_media(settings, secrets.token_bytes(MADE_SECRET_BYTES))
+            running_media(settings, secrets.token_bytes(MADE_SECRET_BYTES), parts.tls)
         )
         tasks = await stack.enter_async_context(asyncio.TaskGroup())
         background: set[asyncio.Task[None]] = set()
@@ -224,7 +226,7 @@ def _watch(edge: Edge) -> None:
     edge.metrics.watch(
         "turngate_record_available", "1 while the record can be written.", lambda: edge.driver.healthy
     )
-    edge.metrics.watch("turngate_relay_allocations", "Live allocations of the relay.", edge.media.allocations)
+    edge.metrics.registry.register(RelayCollector(edge.media.relay.counters))
 
 
 @asynccontextmanager
@@ -237,13 +239,20 @@ async def _listeners(edge: Edge, tls: ssl.SSLContext) -> AsyncIterator[None]:
         (admin_app(edge), edge.settings.admin),
     )
     runners: list[web.AppRunner] = []
+    servers: list[asyncio.Server] = []
     try:
         for app, listener in apps:
             runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0, keepalive_timeout=30.0)
             runners.append(runner)
             await runner.setup()
-            await web.TCPSite(runner, listener.address, listener.port, ssl_context=tls).start()
+            if listener is edge.settings.admin or runner.server is None:
+                await web.TCPSite(runner, listener.address, listener.port, ssl_context=tls).start()
+            else:
+                speaks = runner.server, edge.media.stream
+                servers.append(await serve_tls(*speaks, listener.address, listener.port, tls))
         yield
     finally:
+        for server in servers:
+            server.close()
         for runner in runners:
             await runner.cleanup()

@@ -8,12 +8,17 @@ from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
 from pathlib import Path
 
+import structlog
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
+from config.tls import TlsSettings
+
 DEMO_DAYS = 7
+
+log = structlog.get_logger(__name__)
 
 
 def server_context(certificate_file: Path, private_key_file: Path) -> ssl.SSLContext:
@@ -24,6 +29,28 @@ def server_context(certificate_file: Path, private_key_file: Path) -> ssl.SSLCon
     context.set_alpn_protocols(["http/1.1"])
     context.load_cert_chain(certificate_file, private_key_file)
     return context
+
+
+def reload_certificate(context: ssl.SSLContext, tls: TlsSettings) -> None:
+    """Show another certificate to connections to come; those there are go on with theirs.
+
+    Raises OSError or ssl.SSLError, and then the old one stays.
+    """
+    if tls.certificate_file is None or tls.private_key_file is None:
+        return
+    # A context that took the certificate but not its key would be left with halves of two.
+    server_context(tls.certificate_file, tls.private_key_file)
+    context.load_cert_chain(tls.certificate_file, tls.private_key_file)
+
+
+def show_certificate_again(context: ssl.SSLContext, tls: TlsSettings) -> None:
+    """As `reload_certificate`; what became of it is logged."""
+    try:
+        reload_certificate(context, tls)
+    except (OSError, ssl.SSLError) as unusable:
+        log.error("certificate.not_reloaded", why=str(unusable))  # noqa: TRY400 (the reason says it all)
+    else:
+        log.info("certificate.reloaded")
 
 
 def make_demo_certificate(folder: Path, hosts: list[str]) -> tuple[Path, Path]:

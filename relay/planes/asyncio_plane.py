@@ -11,12 +11,14 @@ import socket
 from collections.abc import Sequence
 from time import monotonic
 
+from relay.planes.egress_queue import EgressQueue, StreamTarget
 from relay.planes.punt_queue import PuntQueue
 from relay.planes.row import Row, SessionTally
 from relay.planes.token_bucket import TokenBucket
 from relay.vocabulary import (
     Address,
     DropReason,
+    Egress,
     FiveTuple,
     Leg,
     Limiter,
@@ -55,6 +57,7 @@ class AsyncioPlane:
         self._limited_rows: dict[str, set[Row]] = {}
         """By limiter id, whether or not there is such a limiter."""
         self._queue = PuntQueue()
+        self._egress = EgressQueue()
         self._buffer = bytearray(_MAX_DATAGRAM)
         self._view = memoryview(self._buffer)
         self._send_failed = 0
@@ -78,8 +81,8 @@ class AsyncioPlane:
         for listener in self._listeners.values():
             loop.remove_reader(listener.socket)
             listener.socket.close()
-        self._listeners.clear()
         self.remove_all()
+        self._listeners.clear()
 
     def own(self, five_tuple: FiveTuple) -> None:
         self._queue.own(five_tuple)
@@ -88,10 +91,8 @@ class AsyncioPlane:
         self._queue.disown(five_tuple)
 
     def install(self, route: Route) -> None:
-        listener = self._listeners[route.source.five_tuple.server]
-        exit_socket = self._listeners[route.target.five_tuple.server].socket
         session = self._sessions.setdefault(route.session_id, SessionTally())
-        row = Row(route, session, exit_socket.sendto)
+        row = self._compiled(route, session)
         row.use_limiters(self._limiters)
         old = self._rows.get(route.source)
         if old is not None:
@@ -101,14 +102,15 @@ class AsyncioPlane:
         session.rows[route.source] = row
         for limiter_id in route.limiter_ids:
             self._limited_rows.setdefault(limiter_id, set()).add(row)
-        if isinstance(route.source.form, int):
-            listener.rows[route.source.five_tuple.client, route.source.form] = row
+        key = self._datagram_key(route.source)
+        if key is not None:
+            self._listeners[route.source.five_tuple.server].rows[key] = row
 
     def remove(self, source: Leg) -> RouteCounters | None:
         row = self._rows.get(source)
         if row is None:
             return None
-        self._take_out(row)
+        self._take_out(row, removed=True)
         return row.counters()
 
     def remove_session(self, session_id: str) -> dict[Leg, RouteCounters]:
@@ -117,15 +119,12 @@ class AsyncioPlane:
             return {}
         rows = list(session.rows.values())
         for row in rows:
-            self._take_out(row)
+            self._take_out(row, removed=True)
         return {row.route.source: row.counters() for row in rows}
 
     def remove_all(self) -> None:
-        for listener in self._listeners.values():
-            listener.rows.clear()
-        self._rows.clear()
-        self._limited_rows.clear()
-        self._sessions.clear()
+        for session_id in tuple(self._sessions):
+            self.remove_session(session_id)
 
     def set_limit(self, limiter_id: str, limiter: Limiter | None) -> None:
         if limiter is None:
@@ -142,7 +141,7 @@ class AsyncioPlane:
         return {leg: row.counters() for leg, row in session.rows.items()} if session else {}
 
     def plane_counters(self) -> PlaneCounters:
-        return self._queue.counters(self._send_failed)
+        return self._queue.counters(self._send_failed, self._egress.refused)
 
     def send(self, five_tuple: FiveTuple, datagram: bytes) -> None:
         listener = self._listeners.get(five_tuple.server)
@@ -162,6 +161,22 @@ class AsyncioPlane:
         if row.admits(payload, 0, len(payload), now):
             self._send_by(row, row.framed(payload), len(payload), now)
 
+    def inject(self, five_tuple: FiveTuple, message: bytes) -> None:
+        now = monotonic()
+        if len(message) >= 4 and 0x40 <= message[0] <= 0x7F:
+            row = self._rows.get(Leg(five_tuple, message[0] << 8 | message[1]))
+            if row is not None and not (self._queue and self._queue.waits(five_tuple)):
+                length = message[2] << 8 | message[3]
+                if len(message) < length + 4:
+                    row.dropped(DropReason.CLASS)
+                elif row.admits(message, 4, length, now):
+                    self._send_by(row, row.framed(message[4 : 4 + length]), length, now)
+                return
+        self._queue.put(five_tuple, message, now)
+
+    async def egress(self) -> list[Egress]:
+        return await self._egress.take()
+
     async def punts(self) -> list[Punt]:
         return await self._queue.take()
 
@@ -179,8 +194,25 @@ class AsyncioPlane:
             raise OSError(refused.errno, f"{refused.strerror}: udp://{address}") from None
         return bound
 
-    def _take_out(self, row: Row) -> None:
+    def _compiled(self, route: Route, session: SessionTally) -> Row:
+        to = route.target.five_tuple
+        if to.transport.is_stream:
+            return Row(route, session, self._egress.put, StreamTarget(to))
+        return Row(route, session, self._listeners[to.server].socket.sendto, tuple(to.client))
+
+    @staticmethod
+    def _datagram_key(source: Leg) -> tuple[tuple[str, int], int] | None:
+        """By what a listener knows the row; None when it is no datagram that names the row."""
+        five_tuple, form = source
+        if five_tuple.transport.is_stream or not isinstance(form, int):
+            return None
+        return (five_tuple.client.ip, five_tuple.client.port), form
+
+    def _take_out(self, row: Row, *, removed: bool = False) -> None:
+        """`removed`: and none takes its place, so that what waits of it must not be sent either."""
         source = row.route.source
+        if removed and isinstance(row.target, StreamTarget):
+            row.target.removed = True
         del self._rows[source]
         session = self._sessions.get(row.route.session_id)
         if session is not None:
@@ -190,8 +222,9 @@ class AsyncioPlane:
             limited.discard(row)
             if not limited:
                 del self._limited_rows[limiter_id]
-        if isinstance(source.form, int):
-            del self._listeners[source.five_tuple.server].rows[source.five_tuple.client, source.form]
+        key = self._datagram_key(source)
+        if key is not None:
+            del self._listeners[source.five_tuple.server].rows[key]
 
     def _readable(self, listener: _Listener) -> None:
         now = monotonic()

@@ -88,8 +88,10 @@ class PuntQueue:
             await self._arrived.wait()
         return [self._pop() for _ in range(min(BATCH, len(self._waiting)))]
 
-    def counters(self, send_failed: int) -> PlaneCounters:
-        return PlaneCounters(self._punted, self._refused_owned, self._refused_stranger, send_failed)
+    def counters(self, send_failed: int, egress_refused: int) -> PlaneCounters:
+        return PlaneCounters(
+            self._punted, self._refused_owned, self._refused_stranger, egress_refused, send_failed
+        )
 
     def _pop(self) -> Punt:
         punt = self._waiting.popleft()

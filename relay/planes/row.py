@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable, Mapping
+from typing import Any
 
 from relay.planes.token_bucket import TokenBucket
 from relay.stun import attributes, message
 from relay.stun.address import MAGIC_COOKIE
 from relay.vocabulary import Address, DropReason, Leg, Route, RouteCounters
 
-SendTo = Callable[[bytes | memoryview, tuple[str, int]], object]
+SendTo = Callable[[bytes | memoryview, Any], object]
+"""Takes what a row has to send, and the row's `target`. Raises OSError when it cannot."""
 
 _NOT_NEGOTIATED, _RTP, _AUDIO, _RTCP = range(4)
 
@@ -36,10 +38,10 @@ class Row:
         "_session", "_table", "route", "send_to", "target", "target_channel",
     )  # fmt: skip
 
-    def __init__(self, route: Route, session: SessionTally, send_to: SendTo) -> None:
+    def __init__(self, route: Route, session: SessionTally, send_to: SendTo, target: object) -> None:
         self.route = route
         self.send_to = send_to
-        self.target = (route.target.five_tuple.client.ip, route.target.five_tuple.client.port)
+        self.target = target
         form = route.target.form
         self.target_channel = form if isinstance(form, int) else None
         if isinstance(form, Address):

@@ -8,7 +8,7 @@ from relay.stun.message import Field, Message
 from relay.turn.allocation import Allocation
 from relay.turn.authentication import Requester
 from relay.turn.events import AllocationMade, Command, GoneReason, Now, Own, TurnRules
-from relay.turn.refusal import RefusalError
+from relay.turn.refusal import RefusalError, RefusalReason
 from relay.turn.request import AllocatedRequest, Answer
 from relay.turn.table import AllocationTable
 from relay.vocabulary import FiveTuple
@@ -20,7 +20,7 @@ class Allocator:
     """Makes, prolongs and ends allocations."""
 
     def __init__(self, rules: TurnRules, table: AllocationTable) -> None:
-        self._rules = rules
+        self.rules = rules
         self._table = table
 
     def allocate(
@@ -32,7 +32,7 @@ class Allocator:
         """
         self._check_form(message)
         lifetime = self._lifetime(message)
-        session, party = self._table.session_for(requester.claim, now)
+        session, party = self._table.session_for(requester.username, requester.claim, now)
         try:
             self._table.check_rate(session, now)
             self._table.make_room(requester.username, now, out)
@@ -49,7 +49,8 @@ class Allocator:
         allocation = Allocation(
             five_tuple=five_tuple,
             username=requester.username,
-            key=requester.key,
+            claim=requester.claim,
+            key=requester.seal.key,
             session=session,
             party=party,
             relayed=relayed,
@@ -66,14 +67,14 @@ class Allocator:
             fields.append((a.RESERVATION_TOKEN, reserved))
         if message.first(a.ADDITIONAL_ADDRESS_FAMILY) is not None:
             fields.append((a.ADDRESS_ERROR_CODE, (FAMILY_IPV6, 440)))
-        made = AllocationMade(session.session_id, party, five_tuple.client, relayed)
+        made = AllocationMade(session.session_id, party, five_tuple, relayed)
         return allocation, Answer(fields, [Own(five_tuple), made])
 
     def refresh(self, request: AllocatedRequest) -> Answer:
         message, allocation, now = request.message, request.allocation, request.now
         family = message.first(a.REQUESTED_ADDRESS_FAMILY)
         if family is not None and family != self._family():
-            raise RefusalError(443)
+            raise RefusalError(RefusalReason.FAMILY_MISMATCH)
         if message.first(a.LIFETIME) == 0:
             answer = Answer([(a.LIFETIME, 0)])
             self._table.remove(allocation, GoneReason.CLOSED, now, answer.afterwards)
@@ -87,26 +88,26 @@ class Allocator:
         # In the order of RFC 8656 section 7.2.
         transport = message.first(a.REQUESTED_TRANSPORT)
         if transport is None:
-            raise RefusalError(400)
+            raise RefusalError(RefusalReason.MALFORMED)
         if transport != _UDP:
-            raise RefusalError(442)
+            raise RefusalError(RefusalReason.TRANSPORT_NOT_RELAYED)
         token = message.first(a.RESERVATION_TOKEN)
         even_port = message.first(a.EVEN_PORT)
         family = message.first(a.REQUESTED_ADDRESS_FAMILY)
         additional = message.first(a.ADDITIONAL_ADDRESS_FAMILY)
         if token is not None and (even_port, family, additional) != (None, None, None):
-            raise RefusalError(400)
+            raise RefusalError(RefusalReason.MALFORMED)
         if additional is not None and (additional != FAMILY_IPV6 or family is not None or even_port):
-            raise RefusalError(400)
+            raise RefusalError(RefusalReason.MALFORMED)
         # Without the attribute the client asks for IPv4.
         if token is None and (FAMILY_IPV4 if family is None else family) != self._family():
-            raise RefusalError(440)
+            raise RefusalError(RefusalReason.FAMILY_NOT_RELAYED)
         if message.first(a.MOBILITY_TICKET) is not None:
-            raise RefusalError(405)
+            raise RefusalError(RefusalReason.MOBILITY)
 
     def _family(self) -> int:
         return FAMILY_IPV6 if self._table.relays_ipv6 else FAMILY_IPV4
 
     def _lifetime(self, message: Message) -> int:
         wanted = message.first(a.LIFETIME) or 0
-        return max(min(wanted, self._rules.max_lifetime_seconds), self._rules.default_lifetime_seconds)
+        return max(min(wanted, self.rules.max_lifetime_seconds), self.rules.default_lifetime_seconds)

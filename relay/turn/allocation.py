@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from relay.credentials import ClaimedName
 from relay.turn.session import Session
 from relay.vocabulary import Address, FiveTuple, Leg, Route
 
@@ -35,6 +36,8 @@ class Allocation:
 
     five_tuple: FiveTuple
     username: bytes
+    claim: ClaimedName
+    """What the username says."""
     key: bytes = field(repr=False)
     session: Session
     party: str

@@ -7,6 +7,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Literal, NamedTuple
 
+from relay.credentials import CredentialSecrets
+from relay.revocations import Revocations
+from relay.turn.refusal import RefusalReason
 from relay.vocabulary import Address, FiveTuple, Leg, Route
 
 
@@ -51,9 +54,11 @@ class TurnRules:
     max_lifetime_seconds: int = 600
     max_allocations_per_credential: int = 16
     max_allocations: int = 100_000
-    unauthenticated_answers_per_second: int = 100
-    unauthenticated_answers_burst: int = 200
+    unauthenticated_answers_per_second: int = 50
+    unauthenticated_answers_burst: int = 500
     dtls_budget_bytes: int = 131072
+    alternate_servers: tuple[Address, ...] = ()
+    """Where clients are sent while draining; the first of a client's own address family counts."""
 
 
 # --- events ---------------------------------------------------------------------------------------
@@ -98,7 +103,48 @@ class Woken:
     """The time a Wake asked for has passed."""
 
 
-Event = Received | Sweep | Woken | Admit | AllowPayloadTypes | EndSession
+@dataclass(frozen=True, slots=True)
+class StreamClosed:
+    """A stream client's connection is over."""
+
+    five_tuple: FiveTuple
+
+
+@dataclass(frozen=True, slots=True)
+class Revoke:
+    """From now on exactly these are let in no more; what they have ends."""
+
+    revocations: Revocations
+
+
+@dataclass(frozen=True, slots=True)
+class Drain:
+    """No new allocations; those there are go on."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reconfigure:
+    """Other rules and secrets.
+
+    `relayed_prefix`, `realm`, `pairing` and `admission_required` stay as they were.
+    """
+
+    rules: TurnRules
+    secrets: CredentialSecrets
+
+
+Event = (
+    Received
+    | Sweep
+    | Woken
+    | Admit
+    | AllowPayloadTypes
+    | EndSession
+    | StreamClosed
+    | Revoke
+    | Drain
+    | Reconfigure
+)
 
 
 # --- commands -------------------------------------------------------------------------------------
@@ -152,23 +198,54 @@ class Wake:
     in_seconds: float
 
 
+@dataclass(frozen=True, slots=True)
+class CloseStream:
+    """End a stream client's connection: its allocation is over, and not by the client's own wish."""
+
+    five_tuple: FiveTuple
+
+
+class ControlDrop(StrEnum):
+    """Why control left something unanswered or undelivered."""
+
+    MALFORMED = "malformed"
+    """Neither STUN nor ChannelData, or not as they are written."""
+    UNEXPECTED = "unexpected"
+    """A response, or an indication that is none of a client's."""
+    UNBOUND = "unbound"
+    """ChannelData on a channel that is not bound, or not any more."""
+    NOT_PERMITTED = "not_permitted"
+    """A Send indication to a peer its sender has no permission for."""
+    FOREIGN_PEER = "foreign_peer"
+    """A peer that is no live allocation of another party of the session."""
+    NOT_HELD = "not_held"
+    """Its receiver has not permitted the sender yet, and there was no room to wait for that."""
+    AMPLIFYING = "amplifying"
+    """The answer to a stranger would be too long for what was asked."""
+    OVER_BUDGET = "over_budget"
+    """The network of a stranger has had its answers."""
+
+
 class GoneReason(StrEnum):
     """Why an allocation ended."""
 
     CLOSED = "closed"
     """The client refreshed it to zero."""
+    STREAM_CLOSED = "stream_closed"
+    """The connection it was made on is over."""
     EXPIRED = "expired"
     REPLACED = "replaced"
     """Its credential made a newer one beyond the bound."""
     SESSION_ENDED = "session_ended"
     SESSION_EXPIRED = "session_expired"
+    REVOKED = "revoked"
 
 
 @dataclass(frozen=True, slots=True)
 class AllocationMade:
     session_id: str
     party: str
-    client_address: Address
+    five_tuple: FiveTuple
     relayed_address: Address
 
 
@@ -176,17 +253,22 @@ class AllocationMade:
 class AllocationGone:
     session_id: str
     party: str
-    client_address: Address
+    five_tuple: FiveTuple
     relayed_address: Address
     reason: GoneReason
 
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """A request was answered with an error that is not part of the normal exchange."""
+    """A request was refused for a reason that is not part of the normal exchange."""
 
-    ip: str
-    code: int
+    five_tuple: FiveTuple
+    reason: RefusalReason
+    session_id: str | None = None
+    """Of a requester who proved the password; None for everybody else. The same holds for the party."""
+    party: str | None = None
+    relayed_address: Address | None = None
+    """Of the allocation on this five-tuple, if there is one."""
 
 
 Command = (
@@ -201,4 +283,5 @@ Command = (
     | AllocationMade
     | AllocationGone
     | Refused
+    | CloseStream
 )

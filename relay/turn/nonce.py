@@ -8,8 +8,9 @@ from binascii import Error
 
 from relay.vocabulary import FiveTuple
 
-COOKIE = b"obMatJos2AAAA"
-"""The nonce cookie with no feature set: neither password algorithms nor anonymous usernames are offered."""
+COOKIE = b"obMatJos2gAAA"
+"""The nonce cookie with the first of its 24 feature bits set: a choice of password algorithms is offered, and
+who hides that takes the nonce's validity with it. Anonymous usernames, the second bit, are not offered."""
 LIFETIME_SECONDS = 3600
 
 _TIME_BYTES, _MAC_BYTES = 4, 11

@@ -11,8 +11,8 @@ from relay.turn.allocation import (
     Allocation,
     Channel,
 )
-from relay.turn.events import Command, Now, TurnRules
-from relay.turn.refusal import RefusalError
+from relay.turn.events import Command, ControlDrop, Now, TurnRules
+from relay.turn.refusal import RefusalError, RefusalReason
 from relay.turn.request import AllocatedRequest, Answer
 from relay.turn.routing import Router
 from relay.vocabulary import Address
@@ -22,16 +22,14 @@ class Peers:
     """What an allocation's owner says about the peers it wants to exchange data with."""
 
     def __init__(self, rules: TurnRules, router: Router) -> None:
+        self.rules = rules
         self._router = router
-        self._last_channel = (
-            channel_data.LAST_LEGACY_CHANNEL if rules.legacy_channels else channel_data.LAST_CHANNEL
-        )
 
     def create_permission(self, request: AllocatedRequest) -> Answer:
         allocation, at = request.allocation, request.now.monotonic
         peers = request.message.every(a.XOR_PEER_ADDRESS)
         if not peers:
-            raise RefusalError(400)
+            raise RefusalError(RefusalReason.MALFORMED)
         for peer in peers:
             self._check_family(allocation, peer)
         for peer in peers:
@@ -44,12 +42,15 @@ class Peers:
         allocation, at = request.allocation, request.now.monotonic
         number = request.message.first(a.CHANNEL_NUMBER)
         peer = request.message.first(a.XOR_PEER_ADDRESS)
-        if number is None or peer is None or not channel_data.FIRST_CHANNEL <= number <= self._last_channel:
-            raise RefusalError(400)
+        if number is None or peer is None:
+            raise RefusalError(RefusalReason.MALFORMED)
+        last = channel_data.LAST_LEGACY_CHANNEL if self.rules.legacy_channels else channel_data.LAST_CHANNEL
+        if not channel_data.FIRST_CHANNEL <= number <= last:
+            raise RefusalError(RefusalReason.CHANNEL_OUT_OF_RANGE)
         self._end_expired_channels(request, number, peer)
         bound = allocation.channels.get(number)
         if (bound is not None and bound.peer != peer) or allocation.channel_to.get(peer, number) != number:
-            raise RefusalError(400)
+            raise RefusalError(RefusalReason.CHANNEL_TAKEN)
         self._check_family(allocation, peer)
         receiver = self._reachable(allocation, peer)
         answer = Answer()
@@ -64,16 +65,21 @@ class Peers:
         self._router.refresh(receiver, allocation.relayed, at, answer.afterwards)
         return answer
 
-    def send(self, message: Message, allocation: Allocation, now: Now, out: list[Command]) -> None:
-        """A Send indication; without a peer or data it is dropped in silence."""
+    def send(
+        self, message: Message, allocation: Allocation, now: Now, out: list[Command]
+    ) -> ControlDrop | None:
+        """A Send indication; why it was dropped, if it was. Raises MalformedError."""
         peer, data = message.first(a.XOR_PEER_ADDRESS), message.first(a.DATA)
-        if peer is not None and data is not None:
-            self._router.carry(allocation, peer, data, now.monotonic, out)
+        if peer is None or data is None:
+            return ControlDrop.MALFORMED
+        return self._router.carry(allocation, peer, data, now.monotonic, out)
 
-    def channel_data(self, datagram: bytes, allocation: Allocation, now: Now, out: list[Command]) -> None:
-        """ChannelData for which the plane had no row. Raises MalformedError."""
+    def channel_data(
+        self, datagram: bytes, allocation: Allocation, now: Now, out: list[Command]
+    ) -> ControlDrop | None:
+        """ChannelData for which the plane had no row; why it was dropped. Raises MalformedError."""
         number, payload = channel_data.parse(datagram)
-        self._router.carry(allocation, number, payload, now.monotonic, out)
+        return self._router.carry(allocation, number, payload, now.monotonic, out)
 
     def _permit(self, allocation: Allocation, at: float, seconds: float, out: list[Command]) -> None:
         permitted = allocation.permits(at)
@@ -94,12 +100,12 @@ class Peers:
     @staticmethod
     def _check_family(allocation: Allocation, peer: Address) -> None:
         if peer.is_ipv6 != allocation.relayed.is_ipv6:
-            raise RefusalError(443)
+            raise RefusalError(RefusalReason.FAMILY_MISMATCH)
 
     @staticmethod
     def _reachable(allocation: Allocation, peer: Address) -> Allocation:
         # One answer for an unused port, another session's and a party's own: it tells nothing of what lives.
         receiver = allocation.session.reachable(allocation, peer)
         if receiver is None:
-            raise RefusalError(403)
+            raise RefusalError(RefusalReason.PEER_NOT_IN_SESSION)
         return receiver

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import deque
 
 from relay.turn.allocation import Allocation, Held
-from relay.turn.events import Command, Forward, Install, Remove, Wake
+from relay.turn.events import Command, ControlDrop, Forward, Install, Remove, Wake
 from relay.vocabulary import Address, Leg, Route
 
 HELD_PER_LEG = 4
@@ -28,29 +28,31 @@ class Router:
     """Compiles rows, and holds what comes a moment too early."""
 
     def __init__(self, dtls_budget_bytes: int) -> None:
-        self._dtls_budget_bytes = dtls_budget_bytes
+        self.dtls_budget_bytes = dtls_budget_bytes
         self.held_bytes = 0
         self._settling: deque[tuple[float, Allocation, Leg]] = deque()
 
     def carry(
         self, sender: Allocation, form: int | Address, payload: bytes, now: float, out: list[Command]
-    ) -> None:
-        """Forward a payload that reached control, hold it, or drop it."""
+    ) -> ControlDrop | None:
+        """Forward a payload that reached control, hold it, or say why it was dropped."""
         peer = self._peer_of(sender, form, now)
-        receiver = sender.session.reachable(sender, peer) if peer is not None else None
-        if peer is None or receiver is None:
-            return
+        if peer is None:
+            return ControlDrop.UNBOUND
+        receiver = sender.session.reachable(sender, peer)
+        if receiver is None:
+            return ControlDrop.FOREIGN_PEER
         if isinstance(form, Address):
             if not sender.permits(now):
-                return
+                return ControlDrop.NOT_PERMITTED
             if form not in sender.addressed:
                 sender.addressed.add(form)
                 receiver.senders.add(sender)
                 self.refresh(sender, peer, now, out)
         if receiver.permits(now):
             out.append(Forward(sender.leg(form), payload))
-        else:
-            self._hold(receiver, sender.leg(form), payload, now)
+            return None
+        return None if self._hold(receiver, sender.leg(form), payload, now) else ControlDrop.NOT_HELD
 
     def refresh(self, sender: Allocation, peer: Address, now: float, out: list[Command]) -> None:
         """Bring the rows from this sender towards this peer up to date."""
@@ -63,7 +65,8 @@ class Router:
                 self.withdraw(sender, form, out)
                 continue
             sender.installed[form] = wanted
-            out.append(Install(wanted, sender.party, receiver.party))
+            counted_as = sender.session.counted_as
+            out.append(Install(wanted, counted_as(sender.party), counted_as(receiver.party)))
             if wanted.source in receiver.held:
                 self._settling.append((now + SETTLE_SECONDS, receiver, wanted.source))
                 out.append(Wake(SETTLE_SECONDS))
@@ -124,7 +127,7 @@ class Router:
             session_id=session.session_id,
             payload_types=session.payload_types,
             audio_payload_types=session.audio_payload_types,
-            dtls_budget_bytes=self._dtls_budget_bytes,
+            dtls_budget_bytes=self.dtls_budget_bytes,
             limiter_ids=(sender_limiter(session.session_id, sender.party), TOTAL_LIMITER),
         )
 
@@ -135,14 +138,15 @@ class Router:
         channel = sender.channels.get(form)
         return channel.peer if channel is not None and now < channel.expires_at else None
 
-    def _hold(self, receiver: Allocation, source: Leg, payload: bytes, now: float) -> None:
-        held = receiver.held.setdefault(source, [])
-        if len(held) < HELD_PER_LEG and self.held_bytes + len(payload) <= MAX_HELD_BYTES:
-            held.append(Held(payload, now + HELD_SECONDS))
-            self.held_bytes += len(payload)
-            receiver.next_expiry = 0.0
-        elif not held:
-            del receiver.held[source]
+    def _hold(self, receiver: Allocation, source: Leg, payload: bytes, now: float) -> bool:
+        """Whether there was room."""
+        held = receiver.held.get(source, [])
+        if len(held) >= HELD_PER_LEG or self.held_bytes + len(payload) > MAX_HELD_BYTES:
+            return False
+        receiver.held[source] = [*held, Held(payload, now + HELD_SECONDS)]
+        self.held_bytes += len(payload)
+        receiver.next_expiry = 0.0
+        return True
 
     def _drop_held(self, receiver: Allocation, sources: list[Leg]) -> None:
         for source in sources:

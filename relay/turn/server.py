@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 
 from relay.credentials import CredentialSecrets
 from relay.prefix_budget import PrefixBudget
@@ -16,25 +18,34 @@ from relay.turn.events import (
     Admit,
     AllowPayloadTypes,
     Command,
+    ControlDrop,
+    Drain,
     EndSession,
     Event,
     GoneReason,
     Now,
     Randomness,
     Received,
+    Reconfigure,
     Refused,
+    Revoke,
     Send,
+    StreamClosed,
     Sweep,
     TurnRules,
     Woken,
 )
 from relay.turn.nonce import Nonces
 from relay.turn.peers import Peers
-from relay.turn.refusal import RefusalError
+from relay.turn.refusal import RefusalError, RefusalReason, Seal
 from relay.turn.request import AllocatedRequest, Answer
 from relay.turn.routing import Router
 from relay.turn.table import AllocationTable
 from relay.vocabulary import FiveTuple
+
+MAX_AMPLIFICATION = 3
+"""An answer to somebody unproven is at most so many times as long as what they sent, on the wire."""
+_IPV4_AND_UDP_HEADERS, _IPV6_AND_UDP_HEADERS = 20 + 8, 40 + 8
 
 _ON_ALLOCATION = {Method.ALLOCATE, Method.REFRESH, Method.CREATE_PERMISSION, Method.CHANNEL_BIND}
 
@@ -43,6 +54,10 @@ class TurnServer:
     """The whole control of a relay. Not reentrant, keeps no state for clients without valid credentials."""
 
     def __init__(self, rules: TurnRules, secrets: CredentialSecrets, randomness: Randomness) -> None:
+        self.rules = rules
+        self.draining = False
+        self.dropped: Counter[ControlDrop] = Counter()
+        """What was left unanswered or undelivered. Monotonic."""
         nonces = Nonces(randomness.octets(32))
         self._router = Router(rules.dtls_budget_bytes)
         self._table = AllocationTable(rules, randomness, self._router)
@@ -72,6 +87,16 @@ class TurnServer:
                 self._allow(event, now, out)
             case EndSession(session_id):
                 self._table.end_session(session_id, GoneReason.SESSION_ENDED, now, out)
+            case StreamClosed(five_tuple):
+                allocation = self._table.by_five_tuple.get(five_tuple)
+                if allocation is not None:
+                    self._table.remove(allocation, GoneReason.STREAM_CLOSED, now, out)
+            case Revoke(revocations):
+                self._table.revoke(revocations, now, out)
+            case Drain():
+                self.draining = True
+            case Reconfigure(rules, secrets):
+                self._reconfigure(rules, secrets)
         return out
 
     def allocations(self) -> list[Allocation]:
@@ -82,6 +107,22 @@ class TurnServer:
         """The relayed address of a session; None until its first allocation."""
         session = self._table.sessions.get(session_id)
         return session.ip if session is not None else None
+
+    def _reconfigure(self, rules: TurnRules, secrets: CredentialSecrets) -> None:
+        kept = self.rules
+        self.rules = replace(
+            rules,
+            relayed_prefix=kept.relayed_prefix,
+            realm=kept.realm,
+            pairing=kept.pairing,
+            admission_required=kept.admission_required,
+        )
+        self._authenticator.secrets = secrets
+        self._table.rules = self._allocator.rules = self._peers.rules = self.rules
+        self._router.dtls_budget_bytes = rules.dtls_budget_bytes
+        self._stranger_answers.set_rate(
+            rules.unauthenticated_answers_per_second, rules.unauthenticated_answers_burst
+        )
 
     def _allow(self, event: AllowPayloadTypes, now: Now, out: list[Command]) -> None:
         session = self._table.sessions.get(event.session_id)
@@ -98,19 +139,32 @@ class TurnServer:
             self._table.remove(allocation, GoneReason.EXPIRED, now, out)
             allocation = None
         try:
-            if datagram[:1] and 0x40 <= datagram[0] <= 0x7F:
-                if allocation is not None:
-                    self._peers.channel_data(datagram, allocation, now, out)
-                return
-            message = parse(datagram)
-            if message.message_class is MessageClass.INDICATION:
-                if message.method == Method.SEND and allocation is not None and not message.unknown():
-                    self._peers.send(message, allocation, now, out)
-                return
+            drop = self._take(five_tuple, datagram, allocation, now, out)
         except MalformedError:
-            return
+            drop = ControlDrop.MALFORMED
+        if drop is not None:
+            self.dropped[drop] += 1
+
+    def _take(
+        self,
+        five_tuple: FiveTuple,
+        datagram: bytes,
+        allocation: Allocation | None,
+        now: Now,
+        out: list[Command],
+    ) -> ControlDrop | None:
+        if datagram[:1] and 0x40 <= datagram[0] <= 0x7F:
+            if allocation is None:
+                return ControlDrop.UNBOUND
+            return self._peers.channel_data(datagram, allocation, now, out)
+        message = parse(datagram)
         if message.message_class is MessageClass.REQUEST:
-            self._request(message, five_tuple, allocation, now, out)
+            return self._request(message, five_tuple, allocation, now, out)
+        if message.message_class is not MessageClass.INDICATION or message.method != Method.SEND:
+            return ControlDrop.UNEXPECTED
+        if allocation is None or message.unknown():
+            return ControlDrop.UNEXPECTED
+        return self._peers.send(message, allocation, now, out)
 
     def _request(
         self,
@@ -119,32 +173,24 @@ class TurnServer:
         allocation: Allocation | None,
         now: Now,
         out: list[Command],
-    ) -> None:
+    ) -> ControlDrop | None:
+        requester: Requester | None = None
         try:
             if message.method == Method.BINDING:
                 self._check_known(message)
-                fields: list[Field] = [(a.XOR_MAPPED_ADDRESS, five_tuple.client)]
-                if allocation is not None or self._stranger_answers.take(five_tuple.client.ip, now.monotonic):
-                    out.append(Send(five_tuple, _success(message, fields, None)))
-                return
+                answer = _success(message, [(a.XOR_MAPPED_ADDRESS, five_tuple.client)], None)
+                return self._answer(message, answer, five_tuple, now, out, proven=allocation is not None)
             if message.method not in _ON_ALLOCATION:
-                raise RefusalError(400)
+                raise RefusalError(RefusalReason.UNKNOWN_METHOD)
             requester = self._authenticator.requester(message, five_tuple, allocation, now)
-        except MalformedError:
-            self._refuse(message, RefusalError(400), five_tuple, allocation, now, out)
-            return
-        except RefusalError as refusal:
-            self._refuse(message, refusal, five_tuple, allocation, now, out)
-            return
-        try:
             self._check_known(message)
             self._serve(message, five_tuple, requester, allocation, now, out)
+            return None
         except MalformedError:
-            self._refuse(message, RefusalError(400, key=requester.key), five_tuple, allocation, now, out)
-        except RefusalError as refusal:
-            if refusal.code != 401:
-                refusal.key = requester.key
-            self._refuse(message, refusal, five_tuple, allocation, now, out)
+            refusal = RefusalError(RefusalReason.MALFORMED)
+        except RefusalError as raised:
+            refusal = raised
+        return self._refuse(message, refusal, five_tuple, requester, allocation, now, out)
 
     def _serve(
         self,
@@ -159,7 +205,7 @@ class TurnServer:
             self._allocate(message, five_tuple, requester, allocation, now, out)
             return
         if allocation is None:
-            raise RefusalError(437)
+            raise RefusalError(RefusalReason.NO_ALLOCATION)
         request = AllocatedRequest(message, five_tuple, allocation, now, out)
         answer: Answer
         if message.method == Method.REFRESH:
@@ -168,7 +214,7 @@ class TurnServer:
             answer = self._peers.create_permission(request)
         else:
             answer = self._peers.bind_channel(request)
-        out.append(Send(five_tuple, _success(message, answer.fields, requester.key)))
+        out.append(Send(five_tuple, _success(message, answer.fields, requester.seal)))
         out.extend(answer.afterwards)
 
     def _allocate(
@@ -182,55 +228,95 @@ class TurnServer:
     ) -> None:
         if allocation is not None:
             if message.transaction_id != allocation.transaction_id:
-                raise RefusalError(437)
+                raise RefusalError(RefusalReason.ALLOCATION_EXISTS)
             # A retransmission gets the same answer.
             out.append(Send(five_tuple, allocation.response))
             return
         if requester.claim.expires_at <= now.wall:
-            raise self._authenticator.challenge(401, five_tuple, now)
+            raise self._authenticator.challenge(RefusalReason.CREDENTIAL_EXPIRED, five_tuple, now)
+        if self.draining:
+            raise self._elsewhere(five_tuple)
         made, answer = self._allocator.allocate(message, five_tuple, requester, now, out)
-        made.response = _success(message, answer.fields, requester.key)
+        made.response = _success(message, answer.fields, requester.seal)
         out.append(Send(five_tuple, made.response))
         out.extend(answer.afterwards)
+
+    def _elsewhere(self, five_tuple: FiveTuple) -> RefusalError:
+        """RFC 8489 section 14.15: another server, of the family by which this client came."""
+        for server in self.rules.alternate_servers:
+            if server.is_ipv6 == five_tuple.client.is_ipv6:
+                return RefusalError(RefusalReason.GO_ELSEWHERE, fields=[(a.ALTERNATE_SERVER, server)])
+        return RefusalError(RefusalReason.DRAINING)
 
     def _refuse(
         self,
         message: Message,
         refusal: RefusalError,
         five_tuple: FiveTuple,
+        requester: Requester | None,
         allocation: Allocation | None,
         now: Now,
         out: list[Command],
-    ) -> None:
+    ) -> ControlDrop | None:
+        reason = refusal.reason
+        seal = refusal.seal
+        if requester is not None and reason is not RefusalReason.CREDENTIAL_EXPIRED:
+            seal = requester.seal
+        if not reason.is_routine:
+            out.append(_refused(five_tuple, reason, requester, allocation))
+        fields: list[Field] = [(a.ERROR_CODE, reason.code), *refusal.fields]
+        answer = _built(message, MessageClass.ERROR, fields, seal)
         # A captured request with a stale nonce can be replayed from a forged address: 438 counts as unproven.
-        proven = allocation is not None or (refusal.key is not None and refusal.code != 438)
-        if refusal.code != 438 and (refusal.code != 401 or message.integrity_at is not None):
-            out.append(Refused(five_tuple.client.ip, refusal.code))
-        if not proven and not self._stranger_answers.take(five_tuple.client.ip, now.monotonic):
-            return
-        datagram = build(
-            message.method,
-            MessageClass.ERROR,
-            message.transaction_id,
-            [(a.ERROR_CODE, refusal.code), *refusal.fields],
-            key=refusal.key,
-            with_fingerprint=message.has_fingerprint,
-        )
-        out.append(Send(five_tuple, datagram))
+        proven = allocation is not None or (seal is not None and reason is not RefusalReason.STALE_NONCE)
+        return self._answer(message, answer, five_tuple, now, out, proven=proven)
+
+    def _answer(
+        self,
+        message: Message,
+        answer: bytes,
+        five_tuple: FiveTuple,
+        now: Now,
+        out: list[Command],
+        *,
+        proven: bool,
+    ) -> ControlDrop | None:
+        """Unless that floods somebody whose address the request only bears: UDP cannot tell, streams can."""
+        if not proven and not five_tuple.transport.is_stream:
+            headers = _IPV6_AND_UDP_HEADERS if five_tuple.client.is_ipv6 else _IPV4_AND_UDP_HEADERS
+            if headers + len(answer) > MAX_AMPLIFICATION * (headers + len(message.raw)):
+                return ControlDrop.AMPLIFYING
+            if not self._stranger_answers.take(five_tuple.client.ip, now.monotonic):
+                return ControlDrop.OVER_BUDGET
+        out.append(Send(five_tuple, answer))
+        return None
 
     @staticmethod
     def _check_known(message: Message) -> None:
         unknown = message.unknown()
         if unknown:
-            raise RefusalError(420, fields=[(a.UNKNOWN_ATTRIBUTES, unknown)])
+            raise RefusalError(RefusalReason.UNKNOWN_ATTRIBUTE, fields=[(a.UNKNOWN_ATTRIBUTES, unknown)])
 
 
-def _success(message: Message, fields: Sequence[Field], key: bytes | None) -> bytes:
+def _refused(
+    five_tuple: FiveTuple, reason: RefusalReason, requester: Requester | None, allocation: Allocation | None
+) -> Refused:
+    relayed = allocation.relayed if allocation is not None else None
+    if requester is None:
+        return Refused(five_tuple, reason, relayed_address=relayed)
+    return Refused(five_tuple, reason, requester.claim.session_id, requester.claim.party, relayed)
+
+
+def _success(message: Message, fields: Sequence[Field], seal: Seal | None) -> bytes:
+    return _built(message, MessageClass.SUCCESS, fields, seal)
+
+
+def _built(message: Message, kind: MessageClass, fields: Sequence[Field], seal: Seal | None) -> bytes:
     return build(
         message.method,
-        MessageClass.SUCCESS,
+        kind,
         message.transaction_id,
         fields,
-        key=key,
+        key=seal.key if seal is not None else None,
+        sha256=seal is not None and seal.sha256,
         with_fingerprint=message.has_fingerprint,
     )

@@ -27,6 +27,10 @@ class Session:
     """From the first allocation on."""
     allocations: dict[Address, Allocation] = field(default_factory=dict)
 
+    def counted_as(self, party: str) -> str:
+        """The name that a party's packets are counted under: one for all where anybody may meet anybody."""
+        return self.session_id if self.same_party_may_meet else party
+
     def reachable(self, sender: Allocation, peer: Address) -> Allocation | None:
         """The live allocation behind a peer address, if this sender may reach it."""
         receiver = self.allocations.get(peer)

@@ -5,12 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from relay.credentials import ClaimedName
+from relay.revocations import NOBODY, Revocations
 from relay.turn.address_pool import AddressPool, PortPool
 from relay.turn.allocation import Allocation
 from relay.turn.allocation_rate import AllocationRate
 from relay.turn.events import (
     Admission,
     AllocationGone,
+    CloseStream,
     Command,
     Disown,
     GoneReason,
@@ -19,13 +21,14 @@ from relay.turn.events import (
     RemoveSession,
     TurnRules,
 )
-from relay.turn.refusal import RefusalError
+from relay.turn.refusal import RefusalError, RefusalReason
 from relay.turn.routing import Router
 from relay.turn.session import Session
 from relay.vocabulary import Address, FiveTuple
 
 RESERVATION_SECONDS = 30
 ANY_SESSION = "any"
+_BY_THE_CLIENT = (GoneReason.CLOSED, GoneReason.STREAM_CLOSED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +48,8 @@ class AllocationTable:
     """
 
     def __init__(self, rules: TurnRules, randomness: Randomness, router: Router) -> None:
-        self._rules = rules
+        self.rules = rules
+        self._revocations = NOBODY
         self._randomness = randomness
         self._router = router
         self._pool = AddressPool(rules.relayed_prefix, randomness)
@@ -77,17 +81,19 @@ class AllocationTable:
         else:
             session.expires_at = admission.expires_at
 
-    def session_for(self, claim: ClaimedName, now: Now) -> tuple[Session, str]:
+    def session_for(self, username: bytes, claim: ClaimedName, now: Now) -> tuple[Session, str]:
         """The session a credential leads into, and the party. Raises RefusalError 403."""
-        if self._rules.pairing == "any":
-            return self._session_by_credential(ANY_SESSION), ANY_SESSION
-        if not self._rules.admission_required:
+        if self._revocations.cover(username, claim):
+            raise RefusalError(RefusalReason.REVOKED)
+        if self.rules.pairing == "any":
+            return self._session_by_credential(ANY_SESSION), claim.party
+        if not self.rules.admission_required:
             return self._session_by_credential(claim.session_id), claim.party
         session = self.sessions.get(claim.session_id)
         if session is None or session.expires_at is None or session.expires_at <= now.wall:
-            raise RefusalError(403)
+            raise RefusalError(RefusalReason.NOT_ADMITTED)
         if session.parties is None or claim.party not in session.parties:
-            raise RefusalError(403)
+            raise RefusalError(RefusalReason.NOT_ADMITTED)
         return session, claim.party
 
     def end_session(self, session_id: str, reason: GoneReason, now: Now, out: list[Command]) -> None:
@@ -104,20 +110,29 @@ class AllocationTable:
             self._take_out(allocation, reason, now, out)
         self._close(session, now)
 
+    def revoke(self, revocations: Revocations, now: Now, out: list[Command]) -> None:
+        """Nothing of those who are covered passes once these commands are carried out."""
+        self._revocations = revocations
+        for session_id in revocations.sessions:
+            self.end_session(session_id, GoneReason.REVOKED, now, out)
+        for allocation in tuple(self.by_five_tuple.values()):
+            if revocations.cover(allocation.username, allocation.claim):
+                self.remove(allocation, GoneReason.REVOKED, now, out)
+
     # --- allocations ------------------------------------------------------------------------------
 
     def check_rate(self, session: Session, now: Now) -> None:
         """Raises RefusalError 486 for a session that allocates too fast. What all share has no such limit."""
-        if self._rules.pairing == "session" and not self._rate.take(session.session_id, now.monotonic):
-            raise RefusalError(486)
+        if self.rules.pairing == "session" and not self._rate.take(session.session_id, now.monotonic):
+            raise RefusalError(RefusalReason.ALLOCATING_TOO_FAST)
 
     def make_room(self, username: bytes, now: Now, out: list[Command]) -> None:
         """Before a new allocation. Raises RefusalError 508 when the relay is full."""
         mine = self._by_username.get(username, {})
-        if len(mine) >= self._rules.max_allocations_per_credential:
+        if len(mine) >= self.rules.max_allocations_per_credential:
             self.remove(next(iter(mine)), GoneReason.REPLACED, now, out)
-        if len(self.by_five_tuple) >= self._rules.max_allocations:
-            raise RefusalError(508)
+        if len(self.by_five_tuple) >= self.rules.max_allocations:
+            raise RefusalError(RefusalReason.FULL)
 
     def choose_address(
         self, session: Session, username: bytes, now: Now, *, even_port: bool | None, token: bytes | None
@@ -128,14 +143,14 @@ class AllocationTable:
         if session.ip is None:
             session.ip = self._pool.take(now.monotonic)
         if session.ip is None:
-            raise RefusalError(508)
+            raise RefusalError(RefusalReason.NO_ADDRESS)
         self._end_reservations(now)
         reserve_next = bool(even_port)
-        if reserve_next and self._reserved_by(username) >= self._rules.max_allocations_per_credential:
-            raise RefusalError(508)
+        if reserve_next and self._reserved_by(username) >= self.rules.max_allocations_per_credential:
+            raise RefusalError(RefusalReason.NO_ADDRESS)
         port = session.ports.take(even=even_port is not None, with_next=reserve_next)
         if port is None:
-            raise RefusalError(508)
+            raise RefusalError(RefusalReason.NO_ADDRESS)
         if not reserve_next:
             return Address(session.ip, port), None
         new_token = self._randomness.octets(8)
@@ -168,11 +183,13 @@ class AllocationTable:
             AllocationGone(
                 session.session_id,
                 allocation.party,
-                allocation.five_tuple.client,
+                allocation.five_tuple,
                 allocation.relayed,
                 reason,
             )
         )
+        if allocation.five_tuple.transport.is_stream and reason not in _BY_THE_CLIENT:
+            out.append(CloseStream(allocation.five_tuple))
 
     # --- expiry -----------------------------------------------------------------------------------
 
@@ -213,7 +230,7 @@ class AllocationTable:
                 parties=None,
                 expires_at=None,
                 payload_types=None,
-                same_party_may_meet=self._rules.pairing == "any",
+                same_party_may_meet=self.rules.pairing == "any",
             )
         return session
 
@@ -240,7 +257,7 @@ class AllocationTable:
             or reservation.username != username
             or session.ip is None
         ):
-            raise RefusalError(508)
+            raise RefusalError(RefusalReason.TOKEN_UNKNOWN)
         del self._reservations[token]
         return Address(session.ip, reservation.port)
 

@@ -65,7 +65,7 @@ class ServedEdge:
         self.config.write_text(self._toml(key_file))
         self.environment = os.environ | {
             "TURNGATE_INVITATIONS__SECRET": secrets.token_urlsafe(32),
-            "TURNGATE_RELAY__SECRET": secrets.token_urlsafe(32),
+            "TURNGATE_RELAY__SECRETS": f'["{secrets.token_urlsafe(32)}"]',
         }
         self.log_path = folder / "edge.log"
         self.process: subprocess.Popen[bytes] | None = None

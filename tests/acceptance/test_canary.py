@@ -107,7 +107,7 @@ def secrets_of(remains: Remains) -> dict[str, str]:
         "alice's password": remains.edge.person("alice").password,
         "a wrong password": WRONG_PASSWORD,
         "the key of invitations": environment["TURNGATE_INVITATIONS__SECRET"],
-        "the key of the relay": environment["TURNGATE_RELAY__SECRET"],
+        "the key of the relay": environment["TURNGATE_RELAY__SECRETS"].strip('["]'),
     }
 
 

@@ -114,7 +114,7 @@ def with_house(folder: Path, *, policy: str = POLICY, **gateway: float) -> Bench
             "directory": {"ldif_file": folder / "people.ldif"},
             "policy": {"file": folder / "policy.toml"},
             "invitations": {"secret": secrets.token_urlsafe(32)},
-            "relay": {"listen": [f"udp://{LOCAL}:0"], "secret": secrets.token_urlsafe(32)},
+            "relay": {"listen": [f"udp://{LOCAL}:0"], "secrets": [secrets.token_urlsafe(32)]},
         }
     )
     # Not validated: a test may want a heartbeat or a queue below what an administrator may set.

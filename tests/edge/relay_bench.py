@@ -42,6 +42,7 @@ def admit(relay: Relay, session_id: str = "s1", parties: tuple[str, str] = ("ali
 class RelayProcess:
     process: asyncio.subprocess.Process
     listeners: list[Address]
+    """In the order they were asked for."""
 
     async def stopped(self) -> tuple[int, str]:
         """Ask it to stop; exit status and what it wrote to stderr."""
@@ -71,13 +72,13 @@ async def relay_command(folder: Path, *options: str) -> AsyncIterator[RelayProce
     secret_file = folder / "relay.secret"
     secret_file.write_text(SECRET + "\n")
     secret_file.chmod(0o600)
-    process = await start_command("--secret-file", str(secret_file), *options)
+    process = await start_command("--secrets-file", str(secret_file), *options)
     assert process.stdout is not None
     try:
         async with asyncio.timeout(PATIENCE_SECONDS):
             line = (await process.stdout.readline()).decode().split()
         assert line[:1] == ["ready"]
-        urls = [url.removeprefix("udp://").rpartition(":") for url in line[1:]]
+        urls = [url.partition("://")[2].rpartition(":") for url in line[1:]]
         yield RelayProcess(process, [Address(host.strip("[]"), int(port)) for host, _, port in urls])
     finally:
         if process.returncode is None:

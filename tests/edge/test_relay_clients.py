@@ -27,7 +27,7 @@ def credential(relay: Relay, party: str, session_id: str = "s1") -> TurnCredenti
 
 
 def client(relay: Relay, party: str, *, listener: int = 0) -> TurnClient:
-    return TurnClient(relay.listeners[listener], credential(relay, party))
+    return TurnClient(relay.listeners[listener].address, credential(relay, party))
 
 
 async def test_two_parties_exchange_media_and_every_packet_is_counted() -> None:
@@ -74,12 +74,12 @@ async def test_a_session_is_told_from_its_first_allocation_to_its_end() -> None:
         admit(relay)
         async with client(relay, "alice") as alice:
             (live,) = relay.allocations()
-            assert live == LiveAllocation("s1", "alice", live.client_address, alice.relayed)
-            assert live.client_address.ip == "127.0.0.1"
+            assert live == LiveAllocation("s1", "alice", live.five_tuple, alice.relayed)
+            assert live.five_tuple.client.ip == "127.0.0.1"
         events: list[RelayEvent] = []
         while len(events) < 2:
             events += await relay.events()
-        about = ("s1", "alice", live.client_address, live.relayed_address)
+        about = ("s1", "alice", live.five_tuple, live.relayed_address)
         assert events == [AllocationMade(*about), AllocationGone(*about, GoneReason.CLOSED)]
         assert relay.allocations() == []
 
@@ -90,7 +90,7 @@ async def test_a_wrong_password_allocates_nothing(password: str) -> None:
         admit(relay)
         forged = TurnCredential(credential(relay, "alice").username, password)
         with pytest.raises(Exception, match="401"):
-            await TurnClient(relay.listeners[0], forged).__aenter__()
+            await TurnClient(relay.listeners[0].address, forged).__aenter__()
         assert relay.allocations() == []
 
 
@@ -99,7 +99,7 @@ async def test_who_was_not_admitted_allocates_nothing() -> None:
         admit(relay)
         for one in (credential(relay, "mallory"), credential(relay, "alice", "s2")):
             with pytest.raises(Exception, match="403"):
-                await TurnClient(relay.listeners[0], one).__aenter__()
+                await TurnClient(relay.listeners[0].address, one).__aenter__()
         assert relay.allocations() == []
 
 
@@ -107,8 +107,8 @@ async def test_two_ice_agents_connect_through_the_relay_alone() -> None:
     async with relay_here() as relay:
         admit(relay)
         relay.allow_payload_types("s1", frozenset({AUDIO}))
-        alice = IceAgent(relay.listeners[0], credential(relay, "alice"), controlling=True)
-        bob = IceAgent(relay.listeners[0], credential(relay, "bob"), controlling=False)
+        alice = IceAgent(relay.listeners[0].address, credential(relay, "alice"), controlling=True)
+        bob = IceAgent(relay.listeners[0].address, credential(relay, "bob"), controlling=False)
         try:
             await asyncio.gather(alice.gather(), bob.gather())
             kinds = {(one.type, one.host) for one in alice.candidates + bob.candidates}
@@ -129,7 +129,7 @@ async def test_a_party_on_ipv6_meets_a_party_on_ipv4() -> None:
         admit(relay)
         relay.allow_payload_types("s1", frozenset({AUDIO}))
         async with client(relay, "alice") as alice, client(relay, "bob", listener=1) as bob:
-            assert {one.client_address.ip for one in relay.allocations()} == {"127.0.0.1", "::1"}
+            assert {one.five_tuple.client.ip for one in relay.allocations()} == {"127.0.0.1", "::1"}
             bob.send(rtp(1), alice.relayed)
             alice.send(rtp(2), bob.relayed)
             assert await bob.receive() == (rtp(2), alice.relayed)

@@ -70,7 +70,7 @@ async def test_it_stops_cleanly_and_tells_no_secret(tmp_path: Path) -> None:
         status, errors = await relay.stopped()
     assert status == 0
     assert '"relay.stopped"' in errors
-    assert "AllocationMade" in errors
+    assert "relay.allocated" in errors
     assert "asyncio" in errors
     assert SECRET not in errors
 
@@ -78,12 +78,12 @@ async def test_it_stops_cleanly_and_tells_no_secret(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "complaint"),
     [
-        (("--listen", "udp://127.0.0.1:0"), "relay.secret is not set"),
+        (("--listen", "udp://127.0.0.1:0"), "relay.secrets is not set"),
         (("--listen", "udp://0.0.0.0:3478"), "wildcard"),
-        (("--listen", "tcp://127.0.0.1:3478"), "udp://"),
+        (("--listen", "sctp://127.0.0.1:3478"), "tcp://"),
         (("--relayed-prefix", "198.18.0.0/30"), "256 addresses"),
-        (("--plane", "native", "--set", "relay.secret_file=SECRET_FILE"), "native"),
-        (("--secret-file", "/nowhere/at/all"), "secret_file"),
+        (("--plane", "native", "--set", "relay.secrets_file=SECRET_FILE"), "native"),
+        (("--secrets-file", "/nowhere/at/all"), "secrets_file"),
     ],
 )
 async def test_a_mistake_ends_it_with_one_sentence(

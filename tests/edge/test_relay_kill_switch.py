@@ -75,8 +75,8 @@ class RawClient:
 async def connected(relay: Relay) -> tuple[RawClient, RawClient, Address]:
     admit(relay)
     relay.allow_payload_types("s1", frozenset({AUDIO}))
-    alice = RawClient(relay.listeners[0], credential(relay, "alice"))
-    bob = RawClient(relay.listeners[0], credential(relay, "bob"))
+    alice = RawClient(relay.listeners[0].address, credential(relay, "alice"))
+    bob = RawClient(relay.listeners[0].address, credential(relay, "bob"))
     to_alice, to_bob = await alice.allocate(), await bob.allocate()
     for one, peer in ((alice, to_bob), (bob, to_alice)):
         await one.ask(Method.CHANNEL_BIND, (a.CHANNEL_NUMBER, 0x4000), (a.XOR_PEER_ADDRESS, peer))

@@ -14,8 +14,13 @@ import typer.main
 from broker.cli.main import app
 from broker.core.frames import ClientFrame
 from broker.shell.metrics import Metrics
+from broker.shell.relay_metrics import RelayCollector
+from relay.meter import DirectionCounters
+from relay.service import RelayCounters
+from relay.vocabulary import PlaneCounters
 from tests.house import tracked
 
+NO_COUNTERS = RelayCounters({}, 0, 0, DirectionCounters(), {}, {}, PlaneCounters(), 0, 0, 0, draining=False)
 PAGES = [
     path
     for path in tracked.files()
@@ -162,10 +167,8 @@ def shell_sources() -> str:
 
 
 def test_operations_explain_every_metric() -> None:
-    own = {
-        f"{family.name}_total" if family.type == "counter" else family.name
-        for family in Metrics().registry.collect()
-    }
+    families = [*Metrics().registry.collect(), *RelayCollector(lambda: NO_COUNTERS).collect()]
+    own = {f"{family.name}_total" if family.type == "counter" else family.name for family in families}
     watched = set(re.findall(r'\.watch\(\s*"(turngate_\w+)"', shell_sources()))
     explained = set(re.findall(r"`(turngate_\w+)`", section("docs/operations.md", "## Metrics")))
     assert explained == own | watched

@@ -144,8 +144,8 @@ class World:
         address = ADDRESSES[b % len(ADDRESSES)]
         count = e.MediaCount((party, party), (1, 2), (3, 4))
         reports: list[e.Event] = [
-            e.MediaAllocated(call_id, party, Personal("10.7.0.1:5000"), address),
-            e.MediaAllocated(call_id, party, Personal("10.7.0.1:5000"), address),
+            e.MediaAllocated(call_id, party, Personal("10.7.0.1:5000"), address, "udp"),
+            e.MediaAllocated(call_id, party, Personal("10.7.0.1:5000"), address, "udp"),
             e.MediaReleased(call_id, party, address, "expired"),
             e.MediaCounted(call_id, count),
         ]
@@ -160,7 +160,7 @@ class World:
         party = call.grant.parties[a // 2 % 2]
         address = ADDRESSES[b % len(ADDRESSES)]
         if b % 4 == 0 and address not in self.play.house.relayed:
-            self.run(e.MediaAllocated(call.call_id, party, Personal("10.7.0.1:5000"), address))
+            self.run(e.MediaAllocated(call.call_id, party, Personal("10.7.0.1:5000"), address, "udp"))
         speakers = [client for client in self.clients if client.party == party]
         about_calls = [make for prefixes, make in FRAMES if prefixes == CALLS]
         make = about_calls[b % len(about_calls)]

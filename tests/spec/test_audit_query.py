@@ -60,7 +60,7 @@ ANSWER = Draft("call.answered", "k-1", {"callee": GUEST}, named("callee", None, 
 ALLOCATED = Draft(
     "relay.allocated",
     "k-1",
-    {"party": GUEST, "relayed": "198.18.0.1:5000"},
+    {"party": GUEST, "relayed": "198.18.0.1:5000", "transport": "udp"},
     {"client.address": Personal("203.0.113.99")},
 )
 

@@ -49,7 +49,7 @@ def test_a_relayed_address_is_recorded_with_the_clients_own_address_as_personal(
     ada, bob = play.person("ada"), play.person("bob")
     call_id = play.talking(ada, bob)
     address = ("198.18.0.1", 50000)
-    allocated = MediaAllocated(call_id, ada.party, Personal("10.7.9.9:5000"), address)
+    allocated = MediaAllocated(call_id, ada.party, Personal("10.7.9.9:5000"), address, "udp")
     record = (play >> allocated).record("relay.allocated")
     assert record.fields["relayed"] == "198.18.0.1:50000"
     assert record.personal["client.address"].reveal() == "10.7.9.9:5000"
@@ -64,10 +64,10 @@ def test_an_address_allocated_for_an_ended_call_or_somebody_else_is_nobodys() ->
     play = Playbook()
     ada, bob, eve = play.person("ada"), play.person("bob"), play.person("eve")
     call_id = play.talking(ada, bob)
-    stranger = MediaAllocated(call_id, eve.party, Personal("x"), ("198.18.0.1", 1))
+    stranger = MediaAllocated(call_id, eve.party, Personal("x"), ("198.18.0.1", 1), "udp")
     assert (play >> stranger).commands == []
     play >> ada.says(CallHangUp(call_id=call_id))
-    late = MediaAllocated(call_id, ada.party, Personal("x"), ("198.18.0.1", 2))
+    late = MediaAllocated(call_id, ada.party, Personal("x"), ("198.18.0.1", 2), "udp")
     assert (play >> late).commands == []
     assert play.house.relayed == {}
 
@@ -77,10 +77,10 @@ def test_an_ended_call_leaves_no_relayed_address_behind_and_takes_none_from_anot
     ada, bob, cat, dan = (play.person(name) for name in ("ada", "bob", "cat", "dan"))
     first, second = play.talking(ada, bob), play.talking(cat, dan)
     address, kept = ("198.18.0.1", 1), ("198.18.0.2", 1)
-    play >> MediaAllocated(first, ada.party, Personal("x"), address)
-    play >> MediaAllocated(first, bob.party, Personal("x"), kept)
+    play >> MediaAllocated(first, ada.party, Personal("x"), address, "udp")
+    play >> MediaAllocated(first, bob.party, Personal("x"), kept, "udp")
     play >> ada.says(CallHangUp(call_id=first))
-    play >> MediaAllocated(second, cat.party, Personal("x"), address)
+    play >> MediaAllocated(second, cat.party, Personal("x"), address, "udp")
     play >> MediaWithdrawn(first, None)
     assert play.house.relayed == {address: (second, cat.party)}
     play >> MediaReleased(first, ada.party, address, "withdrawn")

@@ -50,7 +50,7 @@ class Talk:
         self.ada, self.bob, self.eve = (self.play.person(name) for name in ("ada", "bob", "eve"))
         self.call_id = self.play.talking(self.ada, self.bob)
         for client, address in ((self.ada, ADA_RELAYED), (self.bob, BOB_RELAYED)):
-            self.play >> MediaAllocated(self.call_id, client.party, Personal("10.7.0.9:6000"), address)
+            self.play >> MediaAllocated(self.call_id, client.party, Personal("10.7.0.9:6000"), address, "udp")
 
     def offer(self, sender: Client, text: str | None = None) -> Any:
         frame = CallOffer(call_id=self.call_id, sdp=sdp() if text is None else text)
@@ -186,7 +186,7 @@ def test_naming_somebody_elses_relayed_address_is_refused_on_record(address: tup
     talk = Talk()
     other = talk.play.person("dan")
     second = talk.play.talking(talk.eve, other)
-    talk.play >> MediaAllocated(second, talk.eve.party, Personal("x"), EVE_RELAYED)
+    talk.play >> MediaAllocated(second, talk.eve.party, Personal("x"), EVE_RELAYED, "udp")
     refused = talk.candidate(talk.ada, candidate(address))
     assert refused << talk.ada.refused("SDP_FOREIGN_CANDIDATE", call_id=talk.call_id)
     assert refused.record("call.signal_refused").fields["sender"] == talk.ada.party

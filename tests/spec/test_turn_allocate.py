@@ -10,6 +10,7 @@ from relay.stun import attributes as a
 from relay.stun.message import Field, Message, Method
 from relay.turn.allocation_rate import BURST, PER_SECOND
 from relay.turn.events import AllocationGone, AllocationMade, GoneReason, Refused, TurnRules
+from relay.turn.refusal import RefusalReason
 from relay.vocabulary import Address
 from tests.spec.turn_world import UDP, Client, World, code_of
 
@@ -41,7 +42,7 @@ def test_7_2_a_success_names_relayed_and_mapped_address_and_lifetime(alice: Clie
 
 def test_7_2_the_allocation_is_told(world: World, alice: Client) -> None:
     alice.allocate()
-    assert world.notices == [AllocationMade("s1", "alice", alice.five_tuple.client, alice.relayed)]
+    assert world.notices == [AllocationMade("s1", "alice", alice.five_tuple, alice.relayed)]
 
 
 @pytest.mark.parametrize(
@@ -188,9 +189,7 @@ def test_5_2_beyond_the_bound_of_a_credential_its_oldest_allocation_goes() -> No
     live = [one.five_tuple for one in world.server.allocations()]
     assert live == [one.five_tuple for one in clients[1:]]
     gone = [notice for notice in world.notices if isinstance(notice, AllocationGone)]
-    assert [(one.client_address, one.reason) for one in gone] == [
-        (clients[0].five_tuple.client, GoneReason.REPLACED)
-    ]
+    assert [(one.five_tuple, one.reason) for one in gone] == [(clients[0].five_tuple, GoneReason.REPLACED)]
 
 
 def test_7_2_a_full_relay_answers_508() -> None:
@@ -223,7 +222,8 @@ def test_7_2_a_session_that_allocates_too_fast_is_486(world: World) -> None:
     answer = alice.allocate()
     assert code_of(answer) == 486
     assert answer.verifies(alice.key)
-    assert world.notices[-1] == Refused(alice.five_tuple.client.ip, 486)
+    reason = RefusalReason.ALLOCATING_TOO_FAST
+    assert world.notices[-1] == Refused(alice.five_tuple, reason, "s1", "alice")
     for _ in range(3):
         world.passes(1 / PER_SECOND, sweep=False)
         assert [code_of(world.client().allocate()) for _ in range(2)] == [0, 486]
@@ -279,7 +279,7 @@ def test_8_2_refresh_to_zero_deletes(world: World, alice: Client) -> None:
     assert answer.verifies(alice.key)
     assert world.server.allocations() == []
     assert code_of(alice.refresh((a.LIFETIME, 0))) == 437
-    gone = AllocationGone("s1", "alice", alice.five_tuple.client, alice.relayed, GoneReason.CLOSED)
+    gone = AllocationGone("s1", "alice", alice.five_tuple, alice.relayed, GoneReason.CLOSED)
     assert world.notices[1] == gone
 
 

@@ -35,8 +35,8 @@ def test_a_username_names_expiry_session_and_party() -> None:
 
 
 def test_without_sessions_any_name_after_the_expiry_will_do() -> None:
-    assert read_username(b"17:user", with_session=False) == ClaimedName(17, "", "")
-    assert read_username(b"17:@user:example.org", with_session=False) == ClaimedName(17, "", "")
+    assert read_username(b"17:user", with_session=False) == ClaimedName(17, "", "user")
+    assert read_username(b"17:@a:b.org", with_session=False) == ClaimedName(17, "", "@a:b.org")
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,191 @@
+"""A relay alone: told what to do by signals, telling what it does by logs, statistics and metrics.
+
+SIGHUP loads secrets, bounds, revocations and certificate anew; SIGUSR1 drains; SIGTERM and SIGINT stop.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import signal
+import ssl
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+import structlog
+from aiohttp import web
+
+from broker.shell.metrics import Metrics
+from broker.shell.relay_log import log_event, stats
+from broker.shell.relay_metrics import RelayCollector
+from broker.shell.tls import reload_certificate, server_context
+from config.errors import ConfigurationErrors
+from config.relay import RelaySettings
+from config.settings import Settings
+from relay.configured import configured_secrets
+from relay.planes.choice import choose_plane
+from relay.revocations import NOBODY, Revocations, RevocationsError, read_revocations
+from relay.service import Relay
+from relay.turn.events import AllocationGone
+
+log = structlog.get_logger("turngate.relay")
+
+FIXED = ("listen", "realm", "relayed_prefix", "pairing", "plane", "legacy_channels", "socket_buffer_bytes")
+"""Settings that only a restart changes."""
+
+
+class UnusableError(Exception):
+    """Settings that are valid and still of no use to a relay alone."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reporting:
+    """What the relay tells besides its log."""
+
+    tell: Callable[[str], None]
+    """Takes a line: the listeners once they are bound, then statistics."""
+    stats_seconds: float = 0
+    """0 for no statistics."""
+    metrics: tuple[str, int] | None = None
+    """Where they are served, if anywhere."""
+
+
+async def run_alone(settings: Settings, load: Callable[[], Settings], reporting: Reporting) -> None:
+    """Until a signal ends it. `load` reads the settings anew.
+
+    Raises PlaneUnavailableError, OSError, ssl.SSLError and RevocationsError when it cannot start.
+    """
+    chosen = choose_plane(settings.relay.plane, settings.relay.socket_buffer_bytes)
+    log.info("relay.plane", plane=chosen.name, wanted=settings.relay.plane)
+    tls = _context(settings)
+    revocations = _revocations(settings.relay)
+    secrets = configured_secrets(settings.relay)
+    relay = Relay(settings.relay, secrets, admission_required=False, plane=chosen.plane, tls=tls)
+    async with relay, asyncio.TaskGroup() as tasks:
+        alone = _Alone(relay, tls, settings, load)
+        relay.revoke(revocations)
+        loop = asyncio.get_running_loop()
+        for number, handler in (
+            (signal.SIGTERM, alone.stop.set),
+            (signal.SIGINT, alone.stop.set),
+            (signal.SIGHUP, alone.reload),
+            (signal.SIGUSR1, alone.drain.set),
+        ):
+            loop.add_signal_handler(number, handler)
+        running = [tasks.create_task(alone.report()), tasks.create_task(alone.finish())]
+        if reporting.stats_seconds:
+            running.append(tasks.create_task(alone.count(reporting)))
+        async with _metrics(relay, reporting.metrics):
+            reporting.tell(" ".join(("ready", *map(str, relay.listeners))))
+            await alone.stop.wait()
+        for task in running:
+            task.cancel()
+    log.info("relay.stopped")
+
+
+class _Alone:
+    def __init__(
+        self, relay: Relay, tls: ssl.SSLContext | None, settings: Settings, load: Callable[[], Settings]
+    ) -> None:
+        self._relay = relay
+        self._tls = tls
+        self._settings = settings
+        self._load = load
+        self.stop = asyncio.Event()
+        self.drain = asyncio.Event()
+        self._released = asyncio.Event()
+
+    def reload(self) -> None:
+        """All of it or, with any mistake, nothing."""
+        try:
+            settings = self._load()
+            revocations = _revocations(settings.relay)
+            if not settings.relay.secrets:
+                raise UnusableError("relay.secrets is not set")
+            if self._tls is not None:
+                reload_certificate(self._tls, settings.tls)
+        except (ConfigurationErrors, OSError, ssl.SSLError, RevocationsError, UnusableError) as mistake:
+            self._keep(mistake)
+        else:
+            self._take_over(settings, revocations)
+
+    def _keep(self, mistake: Exception) -> None:
+        log.error("relay.not_reloaded", why=str(mistake).splitlines())
+
+    def _take_over(self, settings: Settings, revocations: Revocations) -> None:
+        secrets = configured_secrets(settings.relay)
+        self._relay.reconfigure(settings.relay, secrets)
+        self._relay.revoke(revocations)
+        before, after = self._settings.relay, settings.relay
+        waits = [name for name in FIXED if getattr(before, name) != getattr(after, name)]
+        self._settings = settings
+        log.info("relay.reloaded", secrets=len(secrets), needs_restart=waits)
+
+    async def finish(self) -> None:
+        """Once told to drain: stop when the last allocation is gone, or when that takes too long."""
+        await self.drain.wait()
+        self._relay.drain()
+        seconds = self._settings.relay.drain_seconds
+        log.info("relay.draining", allocations=len(self._relay.allocations()), at_most_seconds=seconds)
+        try:
+            async with asyncio.timeout(seconds):
+                while self._relay.allocations():
+                    self._released.clear()
+                    await self._released.wait()
+        except TimeoutError:
+            log.warning("relay.drain_timed_out", allocations=len(self._relay.allocations()))
+        self.stop.set()
+
+    async def report(self) -> None:
+        while True:
+            for event in await self._relay.events():
+                log_event(event)
+                if isinstance(event, AllocationGone):
+                    self._released.set()
+
+    async def count(self, reporting: Reporting) -> None:
+        while True:
+            await asyncio.sleep(reporting.stats_seconds)
+            reporting.tell(json.dumps(stats(self._relay.counters())))
+
+
+def _context(settings: Settings) -> ssl.SSLContext | None:
+    tls = settings.tls
+    if tls.certificate_file is None or tls.private_key_file is None:
+        return None
+    return server_context(tls.certificate_file, tls.private_key_file)
+
+
+def _revocations(settings: RelaySettings) -> Revocations:
+    if settings.revocations_file is None:
+        return NOBODY
+    return read_revocations(settings.revocations_file.read_bytes())
+
+
+@asynccontextmanager
+async def _metrics(relay: Relay, at: tuple[str, int] | None) -> AsyncIterator[None]:
+    if at is None:
+        yield
+        return
+    metrics = Metrics()
+    metrics.registry.register(RelayCollector(relay.counters))
+
+    async def show(_: web.Request) -> web.Response:
+        return web.Response(body=metrics.text(), headers={"Content-Type": "text/plain; version=0.0.4"})
+
+    async def healthz(_: web.Request) -> web.Response:
+        """503 while it drains, so that whoever balances load sends nobody here."""
+        draining = relay.counters().draining
+        return web.json_response({"ok": not draining}, status=503 if draining else 200)
+
+    app = web.Application()
+    app.router.add_get("/metrics", show)
+    app.router.add_get("/healthz", healthz)
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
+    await runner.setup()
+    try:
+        await web.TCPSite(runner, *at).start()
+        yield
+    finally:
+        await runner.cleanup()

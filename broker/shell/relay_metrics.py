@@ -1,0 +1,57 @@
+"""The relay's figures in Prometheus form, read when they are asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from relay.service import RelayCounters
+from relay.vocabulary import Transport
+
+
+class RelayCollector(Collector):
+    """Labels are names of our own: no text of a client's, and so never more rows than there are names."""
+
+    def __init__(self, counters: Callable[[], RelayCounters]) -> None:
+        self._counters = counters
+
+    def collect(self) -> Iterator[Metric]:
+        now = self._counters()
+        allocations = GaugeMetricFamily(
+            "turngate_relay_allocations", "Live allocations, by how clients come.", labels=["transport"]
+        )
+        for transport in Transport:
+            allocations.add_metric([transport.value], now.allocations.get(transport, 0))
+        yield allocations
+        yield GaugeMetricFamily("turngate_relay_sessions", "Sessions with allocations.", value=now.sessions)
+        yield GaugeMetricFamily("turngate_relay_streams", "TCP and TLS connections.", value=now.streams)
+        yield GaugeMetricFamily("turngate_relay_draining", "1 while it drains.", value=now.draining)
+        yield _count("forwarded_packets", "Packets forwarded.", now.forwarded.packets)
+        yield _count("forwarded_bytes", "Payload bytes forwarded.", now.forwarded.bytes)
+        dropped = CounterMetricFamily(
+            "turngate_relay_dropped", "Packets not forwarded, by reason.", labels=["reason"]
+        )
+        for row_reason, count in now.forwarded.drops.items():
+            dropped.add_metric([row_reason.value], count)
+        for reason, count in now.dropped_by_control.items():
+            dropped.add_metric([reason.value], count)
+        dropped.add_metric(["stranger"], now.plane.punts_refused_stranger)
+        dropped.add_metric(["owner_too_fast"], now.plane.punts_refused_owned)
+        dropped.add_metric(["slow_stream"], now.dropped_for_slow_streams)
+        yield dropped
+        refused = CounterMetricFamily(
+            "turngate_relay_refused", "Requests refused, by code and reason.", labels=["code", "reason"]
+        )
+        for refusal, count in now.refusals.items():
+            refused.add_metric([str(refusal.code), refusal.name.lower()], count)
+        yield refused
+        yield _count("punted", "Datagrams that control looked at.", now.plane.punted)
+        yield _count("answers_unsent", "Answers that the system did not take.", now.plane.send_failed)
+        yield _count("streams_refused", "Connections not taken: too many.", now.streams_refused)
+        yield _count("streams_garbage", "Connections ended: no STUN came.", now.streams_ended_as_garbage)
+
+
+def _count(name: str, help_text: str, value: int) -> CounterMetricFamily:
+    return CounterMetricFamily(f"turngate_relay_{name}", help_text, value=value)

@@ -1,0 +1,92 @@
+"""One connection of a stream client."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from typing import TYPE_CHECKING, cast
+
+from relay.stun.framing import MAX_MESSAGE_BYTES, StreamFraming, padded
+from relay.stun.malformed import MalformedError
+from relay.vocabulary import Address, FiveTuple, Transport
+
+if TYPE_CHECKING:
+    from relay.streams.streams import Streams
+
+MAX_STRANGER_MESSAGE_BYTES = 2048
+"""What somebody without an allocation may send at once: no request is longer."""
+MEDIA_BACKLOG_BYTES = 128 << 10
+"""What may wait for a client before media for it is dropped: a quarter of a second of good video."""
+BACKLOG_BYTES = 256 << 10
+"""What may wait for a client before an answer to it ends the connection: it reads nothing any more."""
+_UNSENT_IN_KERNEL_BYTES = 64 << 10
+
+
+class Stream(asyncio.Protocol):
+    """Cuts what arrives into messages; garbage ends it. A client that reads slowly loses media of its own."""
+
+    def __init__(self, streams: Streams, transport: Transport) -> None:
+        self._streams = streams
+        self._transport_kind = transport
+        self._framing = StreamFraming(MAX_STRANGER_MESSAGE_BYTES)
+        self._connection: asyncio.Transport | None = None
+        self.five_tuple: FiveTuple | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        client, server = transport.get_extra_info("peername"), transport.get_extra_info("sockname")
+        if not client or not server:
+            # It was over before it began.
+            cast("asyncio.Transport", transport).abort()
+            return
+        connected = transport.get_extra_info("socket")
+        # Media that waits is worth nothing: let it wait here, where it is counted, and not in the kernel.
+        connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, _UNSENT_IN_KERNEL_BYTES)
+        self._connection = cast("asyncio.Transport", transport)
+        self.five_tuple = FiveTuple(self._transport_kind, Address(*client[:2]), Address(*server[:2]))
+        if not self._streams.opened(self, self.five_tuple):
+            self.abort()
+
+    def data_received(self, data: bytes) -> None:
+        if self.five_tuple is None:
+            return
+        try:
+            messages = self._framing.feed(data)
+        except MalformedError:
+            self._streams.garbage += 1
+            self.abort()
+            return
+        for message in messages:
+            self._streams.received(self.five_tuple, message)
+
+    def connection_lost(self, error: Exception | None) -> None:
+        if self.five_tuple is not None:
+            self._streams.lost(self, self.five_tuple)
+
+    def trust(self, *, owner: bool) -> None:
+        """Somebody with an allocation may send media, and so long messages."""
+        self._framing.max_bytes = MAX_MESSAGE_BYTES if owner else MAX_STRANGER_MESSAGE_BYTES
+
+    def deliver(self, message: bytes) -> bool:
+        """Media; False when it was dropped because the client does not keep up."""
+        if self._backlog() > MEDIA_BACKLOG_BYTES:
+            return False
+        self._write(message)
+        return True
+
+    def answer(self, message: bytes) -> None:
+        if self._backlog() > BACKLOG_BYTES:
+            self.abort()
+        else:
+            self._write(message)
+
+    def abort(self) -> None:
+        """End it now; what waits is not sent."""
+        if self._connection is not None:
+            self._connection.abort()
+
+    def _backlog(self) -> int:
+        return self._connection.get_write_buffer_size() if self._connection is not None else 0
+
+    def _write(self, message: bytes) -> None:
+        if self._connection is not None and not self._connection.is_closing():
+            self._connection.write(padded(message))
