@@ -19,7 +19,7 @@ PIP_INSTALL := $(BIN)/pip install --quiet --disable-pip-version-check
 SUITES := spec:180 wire:60 property:180 house:180 edge:300 acceptance:400 browser:300
 
 # What the tests need beside Python: real servers to test against, a browser, and tools to look at sockets.
-DEBIAN_PACKAGES := coturn chromium iproute2 nftables tcpdump strace
+DEBIAN_PACKAGES := coturn chromium iproute2 nftables tcpdump strace libnss3-tools
 
 .PHONY: help
 help: ## List the targets

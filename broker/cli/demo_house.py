@@ -49,6 +49,7 @@ def make_house(folder: Path, address: str) -> DemoHouse:
     }
     for name in ("inside", "outside"):
         listeners[name]["relay_host"] = address
+    host = f"[{address}]" if ":" in address else address
     settings = Settings.model_validate(
         {
             "data_directory": folder / "data",
@@ -58,7 +59,10 @@ def make_house(folder: Path, address: str) -> DemoHouse:
             "policy": {"file": policy_file},
             "invitations": {"secret": secrets.token_urlsafe(32)},
             "relay": {
-                "listen": [f"udp://{address}:{_free_port(address, RELAY_PORT, socket.SOCK_DGRAM)}"],
+                "listen": [
+                    f"udp://{host}:{_free_port(address, RELAY_PORT, socket.SOCK_DGRAM)}",
+                    f"tcp://{host}:{_free_port(address, RELAY_PORT)}",
+                ],
                 "secrets": [secrets.token_urlsafe(32)],
             },
         }

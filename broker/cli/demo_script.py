@@ -112,7 +112,8 @@ async def _call(alice: Participant, guest: Participant, outcome: Outcome, say: S
         async with alice.calls.place(guest.you.party, ["audio", "video"]) as call:
             say("Alice calls the guest with audio and video")
             await call.connected()
-            say("The call is up; both sides reach only the relay")
+            by = (await call.report()).relay_transport
+            say(f"The call is up; both sides reach only the relay, Alice by {by}")
             await asyncio.sleep(CALL_SECONDS + 0.5)
             outcome.inside = await call.report()
             await call.hang_up()

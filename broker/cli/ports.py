@@ -15,9 +15,14 @@ from broker.cli.options import ConfigFile, Flags, settings_or_exit
 from config.settings import Settings
 
 _LISTENERS = {
-    "inside": "insiders: web client, signalling",
-    "outside": "guests: web client, signalling",
+    "inside": "insiders: web client, signalling, media over TLS",
+    "outside": "guests: web client, signalling, media over TLS",
     "admin": "operators: console",
+}
+_MEDIA = {
+    "udp": "insiders and guests: all media",
+    "tcp": "insiders and guests: media where UDP is blocked",
+    "tls": "insiders and guests: media where UDP is blocked",
 }
 
 
@@ -60,4 +65,6 @@ def open_ports(settings: Settings) -> Iterator[OpenPort]:
         yield OpenPort("in", "tcp", listener.address, listener.port, _LISTENERS[name])
     for url in settings.relay.listen:
         parts = urlsplit(url)
-        yield OpenPort("in", "udp", parts.hostname or "", parts.port or 0, "insiders and guests: all media")
+        protocol: Literal["tcp", "udp"] = "udp" if parts.scheme == "udp" else "tcp"
+        why = _MEDIA[parts.scheme]
+        yield OpenPort("in", protocol, parts.hostname or "", parts.port or 0, why)

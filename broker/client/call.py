@@ -14,6 +14,7 @@ from broker.client.background import Background, background
 from broker.client.connection import Connection, new_ref
 from broker.client.errors import CallOver, EdgeClosed, EdgeError, EdgeMisspoke, EdgeRefused, MediaFailed
 from broker.client.media import MediaCounts, MediaKind, MediaPeer
+from broker.client.relay_path import RelayPath, RelayTransport, find_relay_path
 from broker.core.frames import (
     CallAccept,
     CallAccepted,
@@ -44,10 +45,14 @@ KEPT_REFUSALS = 16
 
 @dataclass(frozen=True, slots=True)
 class CallReport:
-    """`seconds` since media could flow; `selected_pair` is local/remote as ICE nominated it, or None."""
+    """`seconds` since media could flow; `selected_pair` is local/remote as ICE nominated it, or None.
+
+    `relay_transport` is how this side reaches the relay, None before that was found out.
+    """
 
     seconds: float
     selected_pair: str | None
+    relay_transport: RelayTransport | None
     audio_packets_sent: int
     audio_packets_received: int
     audio_frames_received: int
@@ -80,6 +85,8 @@ class Call:
         self._tls = tls
         self._tasks = tasks
         self._peer: MediaPeer | None = None
+        self._answered = False
+        self._path: RelayPath | None = None
         self._accepted = asyncio.Event()
         self._settled = asyncio.Event()
         self._over = asyncio.Event()
@@ -118,7 +125,7 @@ class Call:
         if self._over.is_set():
             return
         self._leaving = True
-        ringing = self._role == "caller" and self._peer is None
+        ringing = self._role == "caller" and not self._answered
         frame: ClientFrame = CallCancel(call_id=self.call_id) if ringing else CallHangUp(call_id=self.call_id)
         await self._connection.send(frame)
         async with asyncio.timeout(END_TIMEOUT_SECONDS):
@@ -132,6 +139,7 @@ class Call:
         return CallReport(
             seconds=seconds,
             selected_pair=self._peer.selected_pair() if self._peer is not None else None,
+            relay_transport=self._path.transport if self._path is not None else None,
             audio_packets_sent=counts.audio_packets_sent,
             audio_packets_received=counts.audio_packets_received,
             audio_frames_received=counts.audio_frames_received,
@@ -189,7 +197,7 @@ class Call:
                 refusal = EdgeRefused.from_frame(frame)
                 self.refusals.append(refusal)
                 self._fail(refusal)
-                if self._role == "callee" and self._peer is None:
+                if self._role == "callee" and not self._answered:
                     # What was refused is the acceptance itself.
                     self._finish(None)
             case _:
@@ -197,17 +205,24 @@ class Call:
                 pass
 
     async def _begin(self, accepted: CallAccepted) -> None:
-        if self._peer is not None:
+        if self._answered:
             return
-        self._peer = MediaPeer(
-            accepted.ice_server, self.media, self._tls, self._media_changed, self._tasks.start
-        )
+        self._answered = True
         self._accepted.set()
+        self._path = await find_relay_path(accepted.ice_server.urls, self._tls)
+        if self._is_leaving():
+            return
+        relay = accepted.ice_server.model_copy(update={"urls": [self._path.url]})
+        self._peer = MediaPeer(relay, self.media, self._tls, self._media_changed, self._tasks.start)
         if self._role == "caller":
             offer = await self._peer.offer()
-            if self._leaving:
+            if self._is_leaving():
                 return
             await self._connection.send(CallOffer(call_id=self.call_id, sdp=offer))
+
+    def _is_leaving(self) -> bool:
+        """Asked again after each wait: the call may have ended meanwhile."""
+        return self._leaving
 
     def _media_changed(self, state: str) -> None:
         if state == "connected" and self._connected_at is None:

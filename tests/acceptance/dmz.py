@@ -77,12 +77,13 @@ def session_across_the_dmz(folder: Path) -> Iterator[Evidence]:
         EDGE_INSIDE, EDGE_OUTSIDE, EDGE_ADMIN, RELAY_PORT, HTTPS_PORT, HTTPS_PORT, ADMIN_PORT
     )
     with Namespaces() as rooms:
-        _build(rooms)
+        build(rooms)
         with ServedEdge(folder, addresses, rooms.prefix("dmz")) as edge:
             yield _observe(rooms, edge, folder)
 
 
-def _build(rooms: Namespaces) -> None:
+def build(rooms: Namespaces) -> None:
+    """The rooms and the cables of the picture above."""
     rooms.add(*ROOMS)
     rooms.connect(End("dmz", "inside0", f"{EDGE_INSIDE}/24"), End("inside", "eth0", f"{WORKSTATION}/24"))
     rooms.connect(End("dmz", "outside0", f"{EDGE_OUTSIDE}/24"), End("outside", "eth0", f"{GUEST}/24"))

@@ -40,11 +40,14 @@ class Addresses:
     inside_port: int = field(default_factory=free_port)
     outside_port: int = field(default_factory=free_port)
     admin_port: int = field(default_factory=free_port)
+    relay_transports: tuple[str, ...] = ("udp",)
 
     @property
     def relay(self) -> list[str]:
         return [
-            f"udp://{address}:{self.relay_port}" for address in dict.fromkeys((self.inside, self.outside))
+            f"{transport}://{address}:{self.relay_port}"
+            for transport in self.relay_transports
+            for address in dict.fromkeys((self.inside, self.outside))
         ]
 
 

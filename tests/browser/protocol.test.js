@@ -107,8 +107,8 @@ describe("the socket", () => {
 describe("why no relayed address was found", () => {
   test("wrong credentials are told from a blocked network and from a full relay", () => {
     assert.match(relayTrouble([{ errorCode: 701 }, { errorCode: 401 }]), /credentials/);
-    assert.match(relayTrouble([{ errorCode: 701 }]), /UDP to the relay is blocked on this network/);
-    assert.match(relayTrouble([]), /UDP to the relay is blocked on this network/);
+    assert.match(relayTrouble([{ errorCode: 701 }]), /relay cannot be reached from this network/);
+    assert.match(relayTrouble([]), /relay cannot be reached from this network/);
     assert.match(relayTrouble([{ errorCode: 486 }]), /no room/);
     assert.match(relayTrouble([{ errorCode: 400 }]), /code 400/);
   });

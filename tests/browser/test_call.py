@@ -7,31 +7,11 @@ from typing import Any
 import pytest
 from playwright.async_api import Page, expect
 
+from tests.browser.call_figures import figures_of, grows
 from tests.browser.conftest import ARTEFACTS, Browsing
-from tests.browser.visitor import enter_lobby, let_in, open_conversation, picture, sign_in, until, write
+from tests.browser.visitor import enter_lobby, let_in, open_conversation, picture, sign_in, write
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
-
-REPORT = """async () => {
-  const media = document.querySelector("tg-call").client.media;
-  return media === null ? null : await media.figures();
-}"""
-HAS_GROWN = """async ([kind, count, first]) => {
-  const figures = await document.querySelector("tg-call").client.media?.figures();
-  return figures !== undefined && figures.received[kind][count] > first;
-}"""
-
-
-async def _figures(page: Page) -> dict[str, Any]:
-    report: dict[str, Any] | None = await page.evaluate(REPORT)
-    assert report is not None, "there is no call"
-    return report
-
-
-async def _grows(page: Page, kind: str, count: str) -> None:
-    """Waits until what this page receives has grown since now."""
-    first = (await _figures(page))["received"][kind][count]
-    await until(page, HAS_GROWN, [kind, count, first])
 
 
 def _credentials(edge: dict[str, Any], login: str) -> tuple[str, str]:
@@ -64,10 +44,11 @@ async def test_an_insider_and_a_guest_chat_and_see_each_other_through_the_relay(
     for page in (host, guest):
         await expect(page.get_by_role("timer")).to_be_visible()
     for page in (host, guest):
-        await _grows(page, "video", "frames")
-        await _grows(page, "audio", "packets")
-        figures = await _figures(page)
-        assert (figures["path"]["local"], figures["path"]["remote"]) == ("relay", "relay")
+        await grows(page, "video", "frames")
+        await grows(page, "audio", "packets")
+        figures = await figures_of(page)
+        path = figures["path"]
+        assert (path["local"], path["remote"], path["relay_protocol"]) == ("relay", "relay", "udp")
         assert figures["sent"]["video"]["frames"] > 0
         await expect(page.get_by_text("No picture from the other party.")).to_be_hidden()
     await picture(host, ARTEFACTS, "product-call-inside")

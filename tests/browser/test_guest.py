@@ -157,7 +157,7 @@ async def test_a_network_that_blocks_the_relay_is_named_in_the_call(
     assert isinstance(invite, CallInvite)
     assert invite.media == ["audio"]
     await host.get_by_role("button", name="Answer").click()
-    blocked = "UDP to the relay is blocked on this network"
+    blocked = "The relay cannot be reached from this network"
     await expect(guest.locator("tg-call .remarks")).to_contain_text(blocked, timeout=20_000)
 
 

@@ -32,6 +32,14 @@ async def enter_lobby(page: Page, name: str, way: str = "Join with camera and mi
     await expect(page.get_by_role("heading", name="Please wait")).to_be_visible()
 
 
+async def invite(host: Page, name: str) -> str:
+    """The link for a guest, as the page shows it once."""
+    await host.get_by_role("heading", name="Invite a guest").click()
+    await host.get_by_label("Guest's name").fill(name)
+    await host.get_by_role("button", name="Create invitation").click()
+    return await host.get_by_label(f"Link for {name}").input_value()
+
+
 async def let_in(host: Page, name: str) -> None:
     await host.get_by_role("button", name=f"Let in {name}").click()
 

@@ -44,7 +44,10 @@ class Bench:
 
     house: BenchHouse
     edge: Edge
+    shown: ssl.SSLContext
+    """What its listeners show."""
     tls: ssl.SSLContext
+    """What its clients trust."""
     tasks: asyncio.TaskGroup
     sessions: dict[str, aiohttp.ClientSession] = field(default_factory=dict)
 
@@ -209,13 +212,14 @@ async def running_bench(house: BenchHouse, *, rates: bool = False) -> AsyncItera
             processors=[structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
         )
     async with AsyncExitStack() as stack:
-        edge = await stack.enter_async_context(running_edge(house.settings, load_parts(house.settings)))
+        parts = load_parts(house.settings)
+        edge = await stack.enter_async_context(running_edge(house.settings, parts))
         assert await edge.driver.drained(WAIT_SECONDS)
         if not rates:
             edge.limiter = SourceLimiter(1e9, 1e9, max_rows=64)
         tls = ssl.create_default_context(cafile=str(house.ca_file))
         tasks = await stack.enter_async_context(asyncio.TaskGroup())
-        bench = Bench(house, edge, tls, tasks)
+        bench = Bench(house, edge, parts.tls, tls, tasks)
         try:
             yield bench
         except Exception as error:

@@ -23,7 +23,7 @@ export function relayTrouble(errors) {
     return "The relay has no room for this call right now. Hang up and try again.";
   }
   if (codes.length === 0 || codes.every((code) => code === SERVER_UNREACHABLE)) {
-    return "UDP to the relay is blocked on this network, so no sound or picture can pass. Try another network.";
+    return "The relay cannot be reached from this network, so no sound or picture can pass. Try another network.";
   }
   return `The relay refused this call (code ${codes[0]}).`;
 }

@@ -1,0 +1,127 @@
+"""The way to the relay: by UDP where the network lets it through, else by TCP, else by TLS.
+
+Asked with a STUN Binding request (RFC 8489 section 6): whoever answers it is a relay that can be reached.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import ssl
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Literal
+from urllib.parse import parse_qs, urlsplit
+
+from broker.client.errors import MediaFailed
+
+RelayTransport = Literal["udp", "tcp", "tls"]
+
+UDP_TRIES = 4
+UDP_TRY_SECONDS = 0.4
+"""A datagram may be lost on the way; a network that lets none through says nothing."""
+CONNECT_SECONDS = 4.0
+
+_COOKIE = b"\x21\x12\xa4\x42"
+_ANSWER_HEAD_BYTES = 20
+
+
+@dataclass(frozen=True, slots=True)
+class RelayPath:
+    """One URL of a relay (RFC 7065), and what it means on the wire."""
+
+    url: str
+    transport: RelayTransport
+    host: str
+    port: int
+
+    @classmethod
+    def of(cls, url: str) -> RelayPath:
+        """Raises ValueError for a URL that names no way there is."""
+        scheme, _, rest = url.partition(":")
+        parts = urlsplit(f"//{rest}")
+        by = parse_qs(parts.query).get("transport", ["udp"])[0]
+        ways: dict[tuple[str, str], RelayTransport] = {
+            ("turn", "udp"): "udp",
+            ("turn", "tcp"): "tcp",
+            ("turns", "tcp"): "tls",
+        }
+        transport = ways.get((scheme, by))
+        if transport is None or not parts.hostname:
+            raise ValueError("not a way to a relay")
+        return cls(url, transport, parts.hostname, parts.port or (5349 if transport == "tls" else 3478))
+
+
+async def find_relay_path(urls: Sequence[str], tls: ssl.SSLContext) -> RelayPath:
+    """The first of the URLs that answers, in their order. Raises MediaFailed when none does."""
+    tried: list[str] = []
+    for url in urls:
+        try:
+            path = RelayPath.of(url)
+        except ValueError:
+            continue
+        if await _answers(path, tls):
+            return path
+        tried.append(path.transport)
+    raise MediaFailed(f"the relay cannot be reached from here (tried: {', '.join(tried) or 'nothing'})")
+
+
+async def _answers(path: RelayPath, tls: ssl.SSLContext) -> bool:
+    try:
+        if path.transport == "udp":
+            return await _answers_by_udp(path)
+        async with asyncio.timeout(CONNECT_SECONDS):
+            return await _answers_on_a_stream(path, tls if path.transport == "tls" else None)
+    except (OSError, TimeoutError, asyncio.IncompleteReadError):
+        return False
+
+
+class _Asked(asyncio.DatagramProtocol):
+    def __init__(self, transaction_id: bytes) -> None:
+        self._transaction_id = transaction_id
+        self.answered: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    def datagram_received(self, data: bytes, addr: object) -> None:
+        if _is_answer(data, self._transaction_id) and not self.answered.done():
+            self.answered.set_result(None)
+
+    def error_received(self, exc: Exception) -> None:
+        if not self.answered.done():
+            self.answered.set_exception(exc)
+
+
+async def _answers_by_udp(path: RelayPath) -> bool:
+    request, transaction_id = _binding_request()
+    transport, asked = await asyncio.get_running_loop().create_datagram_endpoint(
+        lambda: _Asked(transaction_id), remote_addr=(path.host, path.port)
+    )
+    try:
+        for _ in range(UDP_TRIES):
+            transport.sendto(request)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(UDP_TRY_SECONDS):
+                    await asyncio.shield(asked.answered)
+                return True
+        return False
+    finally:
+        transport.close()
+
+
+async def _answers_on_a_stream(path: RelayPath, tls: ssl.SSLContext | None) -> bool:
+    request, transaction_id = _binding_request()
+    reader, writer = await asyncio.open_connection(path.host, path.port, ssl=tls)
+    try:
+        writer.write(request)
+        return _is_answer(await reader.readexactly(_ANSWER_HEAD_BYTES), transaction_id)
+    finally:
+        writer.close()
+
+
+def _binding_request() -> tuple[bytes, bytes]:
+    transaction_id = secrets.token_bytes(12)
+    return b"\x00\x01\x00\x00" + _COOKIE + transaction_id, transaction_id
+
+
+def _is_answer(data: bytes, transaction_id: bytes) -> bool:
+    return data[:2] == b"\x01\x01" and data[4:20] == _COOKIE + transaction_id
