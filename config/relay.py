@@ -126,7 +126,7 @@ class RelaySettings(Section):
         json_schema_extra={"unit": "seconds"},
     )
     max_allocations_per_credential: int = Field(
-        default=16,
+        default=32,
         ge=2,
         le=10000,
         description="Live allocations of one credential; one more replaces the oldest.",

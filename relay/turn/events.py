@@ -52,7 +52,7 @@ class TurnRules:
     legacy_channels: bool = False
     default_lifetime_seconds: int = 120
     max_lifetime_seconds: int = 600
-    max_allocations_per_credential: int = 16
+    max_allocations_per_credential: int = 32
     max_allocations: int = 100_000
     unauthenticated_answers_per_second: int = 50
     unauthenticated_answers_burst: int = 500
