@@ -58,7 +58,6 @@ class RelayCounters:
     plane: PlaneCounters
     streams_refused: int
     streams_ended_as_garbage: int
-    dropped_for_slow_streams: int
     draining: bool
 
 
@@ -85,7 +84,7 @@ class Relay:
         self._admission_required = admission_required
         self._plane = plane
         self._rows = Rows(plane)
-        self._streams = Streams(plane.inject, self._stream_closed, settings.max_streams, time.monotonic)
+        self._streams = Streams(plane, self._stream_closed, settings.max_streams, time.monotonic)
         self._listening = Listening(plane, self._streams, tls)
         self._server = TurnServer(
             configured_rules(settings, admission_required=admission_required),
@@ -200,7 +199,6 @@ class Relay:
             plane=self._plane.plane_counters(),
             streams_refused=self._streams.refused,
             streams_ended_as_garbage=self._streams.garbage,
-            dropped_for_slow_streams=self._streams.dropped,
             draining=self._server.draining,
         )
 

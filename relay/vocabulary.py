@@ -70,7 +70,7 @@ class DropReason(StrEnum):
     DTLS_BUDGET = "dtls_budget"
     LIMITER = "limiter"
     SEND_FAILED = "send_failed"
-    """The operating system would not take it, usually a full socket buffer."""
+    """The system would not take it, usually a full socket buffer, or a stream client does not keep up."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,6 +211,12 @@ class Plane(Protocol):
         The queue is bounded; when it is full new messages are dropped and counted. Nothing of a row that has
         been removed comes out any more.
         """
+
+    def pause(self, five_tuple: FiveTuple) -> None:
+        """This stream client does not keep up: until `resume`, rows drop and count what they have for it."""
+
+    def resume(self, five_tuple: FiveTuple) -> None:
+        """It does again, or is gone."""
 
     def forward(self, source: Leg, payload: bytes) -> None:
         """Carry a payload taken out of a punted datagram by the row of this leg, with all its checks.

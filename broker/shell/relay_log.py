@@ -67,7 +67,6 @@ def stats(counters: RelayCounters) -> dict[str, Any]:
             **{reason.value: count for reason, count in counters.dropped_by_control.items()},
             "stranger": counters.plane.punts_refused_stranger,
             "owner_too_fast": counters.plane.punts_refused_owned,
-            "slow_stream": counters.dropped_for_slow_streams,
         },
         "refused": {reason.name.lower(): count for reason, count in counters.refusals.items()},
         "draining": counters.draining,

@@ -39,7 +39,6 @@ class RelayCollector(Collector):
             dropped.add_metric([reason.value], count)
         dropped.add_metric(["stranger"], now.plane.punts_refused_stranger)
         dropped.add_metric(["owner_too_fast"], now.plane.punts_refused_owned)
-        dropped.add_metric(["slow_stream"], now.dropped_for_slow_streams)
         yield dropped
         refused = CounterMetricFamily(
             "turngate_relay_refused", "Requests refused, by code and reason.", labels=["code", "reason"]

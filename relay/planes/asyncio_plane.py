@@ -177,6 +177,12 @@ class AsyncioPlane:
     async def egress(self) -> list[Egress]:
         return await self._egress.take()
 
+    def pause(self, five_tuple: FiveTuple) -> None:
+        self._egress.paused.add(five_tuple)
+
+    def resume(self, five_tuple: FiveTuple) -> None:
+        self._egress.paused.discard(five_tuple)
+
     async def punts(self) -> list[Punt]:
         return await self._queue.take()
 

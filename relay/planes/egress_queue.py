@@ -29,10 +29,15 @@ class EgressQueue:
         self._waiting: deque[tuple[StreamTarget, bytes]] = deque()
         self._waiting_bytes = 0
         self._arrived = asyncio.Event()
+        self.paused: set[FiveTuple] = set()
+        """Clients that do not keep up."""
         self.refused = 0
+        """Messages that found the queue full."""
 
     def put(self, message: bytes | memoryview, target: StreamTarget) -> None:
-        """Raises BlockingIOError when it is full, as a socket does."""
+        """Raises BlockingIOError when it is full or the client paused, as a socket does."""
+        if target.five_tuple in self.paused:
+            raise BlockingIOError
         if len(self._waiting) >= MAX_WAITING or self._waiting_bytes + len(message) > MAX_WAITING_BYTES:
             self.refused += 1
             raise BlockingIOError

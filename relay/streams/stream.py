@@ -42,6 +42,7 @@ class Stream(asyncio.Protocol):
         # Media that waits is worth nothing: let it wait here, where it is counted, and not in the kernel.
         connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, _UNSENT_IN_KERNEL_BYTES)
         self._connection = cast("asyncio.Transport", transport)
+        self._connection.set_write_buffer_limits(MEDIA_BACKLOG_BYTES)
         self.five_tuple = FiveTuple(self._transport_kind, Address(*client[:2]), Address(*server[:2]))
         if not self._streams.opened(self, self.five_tuple):
             self.abort()
@@ -66,27 +67,28 @@ class Stream(asyncio.Protocol):
         """Somebody with an allocation may send media, and so long messages."""
         self._framing.max_bytes = MAX_MESSAGE_BYTES if owner else MAX_STRANGER_MESSAGE_BYTES
 
-    def deliver(self, message: bytes) -> bool:
-        """Media; False when it was dropped because the client does not keep up."""
-        if self._backlog() > MEDIA_BACKLOG_BYTES:
-            return False
-        self._write(message)
-        return True
+    def pause_writing(self) -> None:
+        """More than MEDIA_BACKLOG_BYTES wait."""
+        if self.five_tuple is not None:
+            self._streams.paused(self.five_tuple)
+
+    def resume_writing(self) -> None:
+        if self.five_tuple is not None:
+            self._streams.resumed(self.five_tuple)
+
+    def deliver(self, message: bytes) -> None:
+        """Media."""
+        if self._connection is not None and not self._connection.is_closing():
+            self._connection.write(padded(message))
 
     def answer(self, message: bytes) -> None:
-        if self._backlog() > BACKLOG_BYTES:
+        """An answer of control's, which is never dropped: a client that does not take it is gone."""
+        if self._connection is not None and self._connection.get_write_buffer_size() > BACKLOG_BYTES:
             self.abort()
         else:
-            self._write(message)
+            self.deliver(message)
 
     def abort(self) -> None:
         """End it now; what waits is not sent."""
         if self._connection is not None:
             self._connection.abort()
-
-    def _backlog(self) -> int:
-        return self._connection.get_write_buffer_size() if self._connection is not None else 0
-
-    def _write(self, message: bytes) -> None:
-        if self._connection is not None and not self._connection.is_closing():
-            self._connection.write(padded(message))

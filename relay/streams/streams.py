@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from relay.prefix_budget import network_of
 from relay.streams.stream import Stream
-from relay.vocabulary import FiveTuple, Transport
+from relay.vocabulary import FiveTuple, Plane, Transport
 
 MAX_STRANGERS = 1024
 """Connections without an allocation. One more ends the oldest: who has a credential needs a moment only."""
@@ -21,12 +21,12 @@ class Streams:
 
     def __init__(
         self,
-        inject: Callable[[FiveTuple, bytes], None],
+        plane: Plane,
         closed: Callable[[FiveTuple], None],
         max_streams: int,
         clock: Callable[[], float],
     ) -> None:
-        self._inject = inject
+        self._plane = plane
         self._closed = closed
         self.max_streams = max_streams
         self._clock = clock
@@ -38,8 +38,6 @@ class Streams:
         """Connections ended because what came was neither STUN nor ChannelData."""
         self.refused = 0
         """Connections not taken, or ended unused, because there were too many."""
-        self.dropped = 0
-        """Messages for clients that did not keep up."""
 
     def __len__(self) -> int:
         return len(self._live)
@@ -65,7 +63,15 @@ class Streams:
 
     def received(self, five_tuple: FiveTuple, message: bytes) -> None:
         if five_tuple in self._live:
-            self._inject(five_tuple, message)
+            self._plane.inject(five_tuple, message)
+
+    def paused(self, five_tuple: FiveTuple) -> None:
+        """It does not keep up with what it is sent."""
+        if five_tuple in self._live:
+            self._plane.pause(five_tuple)
+
+    def resumed(self, five_tuple: FiveTuple) -> None:
+        self._plane.resume(five_tuple)
 
     def lost(self, stream: Stream, five_tuple: FiveTuple) -> None:
         """Not told of a connection that was ended here: whoever ended it knows."""
@@ -96,8 +102,8 @@ class Streams:
 
     def deliver(self, five_tuple: FiveTuple, message: bytes) -> None:
         stream = self._live.get(five_tuple)
-        if stream is not None and not stream.deliver(message):
-            self.dropped += 1
+        if stream is not None:
+            stream.deliver(message)
 
     def close(self, five_tuple: FiveTuple) -> None:
         stream = self._live.get(five_tuple)
@@ -122,6 +128,7 @@ class Streams:
 
     def _end(self, five_tuple: FiveTuple) -> None:
         del self._live[five_tuple]
+        self._plane.resume(five_tuple)
         self._remove_stranger(five_tuple)
 
     def _add_stranger(self, five_tuple: FiveTuple) -> None:

@@ -20,7 +20,7 @@ from relay.service import RelayCounters
 from relay.vocabulary import PlaneCounters
 from tests.house import tracked
 
-NO_COUNTERS = RelayCounters({}, 0, 0, DirectionCounters(), {}, {}, PlaneCounters(), 0, 0, 0, draining=False)
+NO_COUNTERS = RelayCounters({}, 0, 0, DirectionCounters(), {}, {}, PlaneCounters(), 0, 0, draining=False)
 PAGES = [
     path
     for path in tracked.files()
