@@ -9,7 +9,8 @@ import asyncio
 import json
 import signal
 import ssl
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Coroutine
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
@@ -31,7 +32,7 @@ from relay.turn.events import AllocationGone
 
 log = structlog.get_logger("turngate.relay")
 
-FIXED = ("listen", "realm", "relayed_prefix", "pairing", "plane", "legacy_channels", "socket_buffer_bytes")
+FIXED = ("listen", "realm", "relayed_prefix", "pairing", "plane", "socket_buffer_bytes")
 """Settings that only a restart changes."""
 
 
@@ -62,23 +63,30 @@ async def run_alone(settings: Settings, load: Callable[[], Settings], reporting:
     revocations = _revocations(settings.relay)
     secrets = configured_secrets(settings.relay)
     relay = Relay(settings.relay, secrets, admission_required=False, plane=chosen.plane, tls=tls)
-    async with relay, asyncio.TaskGroup() as tasks:
-        alone = _Alone(relay, tls, settings, load)
+    metrics = Metrics()
+    metrics.registry.register(RelayCollector(relay.counters))
+    alone = _Alone(relay, tls, settings, load)
+    async with relay, _served(metrics, relay, reporting.metrics), asyncio.TaskGroup() as tasks:
         relay.revoke(revocations)
         loop = asyncio.get_running_loop()
         for number, handler in (
             (signal.SIGTERM, alone.stop.set),
             (signal.SIGINT, alone.stop.set),
-            (signal.SIGHUP, alone.reload),
+            (signal.SIGHUP, alone.hang_up.set),
             (signal.SIGUSR1, alone.drain.set),
         ):
             loop.add_signal_handler(number, handler)
-        running = [tasks.create_task(alone.report()), tasks.create_task(alone.finish())]
+        works: list[Coroutine[None, None, None]] = [
+            alone.report(),
+            alone.finish(),
+            alone.reload(),
+            metrics.measure_loop_lag(),
+        ]
         if reporting.stats_seconds:
-            running.append(tasks.create_task(alone.count(reporting)))
-        async with _metrics(relay, reporting.metrics):
-            reporting.tell(" ".join(("ready", *map(str, relay.listeners))))
-            await alone.stop.wait()
+            works.append(alone.count(reporting))
+        running = [tasks.create_task(work) for work in works]
+        reporting.tell(" ".join(("ready", *map(str, relay.listeners))))
+        await alone.stop.wait()
         for task in running:
             task.cancel()
     log.info("relay.stopped")
@@ -94,26 +102,41 @@ class _Alone:
         self._load = load
         self.stop = asyncio.Event()
         self.drain = asyncio.Event()
+        self.hang_up = asyncio.Event()
         self._released = asyncio.Event()
 
-    def reload(self) -> None:
-        """All of it or, with any mistake, nothing."""
-        try:
-            settings = self._load()
-            revocations = _revocations(settings.relay)
-            if not settings.relay.secrets:
-                raise UnusableError("relay.secrets is not set")
-            if self._tls is not None:
-                reload_certificate(self._tls, settings.tls)
-        except (ConfigurationErrors, OSError, ssl.SSLError, RevocationsError, UnusableError) as mistake:
-            self._keep(mistake)
-        else:
-            self._take_over(settings, revocations)
+    async def reload(self) -> None:
+        """At each hang-up: all of it or, with any mistake, nothing."""
+        # Reading may take as long as the files are: in a thread of its own, so that media does not wait.
+        with ThreadPoolExecutor(1, thread_name_prefix="relay-reload") as reader:
+            while True:
+                await self.hang_up.wait()
+                self.hang_up.clear()
+                try:
+                    fresh = await asyncio.get_running_loop().run_in_executor(reader, self._read)
+                    self._take_over(*fresh)
+                except (
+                    ConfigurationErrors,
+                    OSError,
+                    ssl.SSLError,
+                    RevocationsError,
+                    UnusableError,
+                ) as mistake:
+                    self._keep(mistake)
+
+    def _read(self) -> tuple[Settings, Revocations]:
+        settings = self._load()
+        if not settings.relay.secrets:
+            raise UnusableError("relay.secrets is not set")
+        return settings, _revocations(settings.relay)
 
     def _keep(self, mistake: Exception) -> None:
         log.error("relay.not_reloaded", why=str(mistake).splitlines())
 
     def _take_over(self, settings: Settings, revocations: Revocations) -> None:
+        if self._tls is not None:
+            # Not in the thread: a handshake may be reading the certificate.
+            reload_certificate(self._tls, settings.tls)
         secrets = configured_secrets(settings.relay)
         self._relay.reconfigure(settings.relay, secrets)
         self._relay.revoke(revocations)
@@ -164,12 +187,11 @@ def _revocations(settings: RelaySettings) -> Revocations:
 
 
 @asynccontextmanager
-async def _metrics(relay: Relay, at: tuple[str, int] | None) -> AsyncIterator[None]:
+async def _served(metrics: Metrics, relay: Relay, at: tuple[str, int] | None) -> AsyncIterator[None]:
+    """Over HTTP, if there is an address for it."""
     if at is None:
         yield
         return
-    metrics = Metrics()
-    metrics.registry.register(RelayCollector(relay.counters))
 
     async def show(_: web.Request) -> web.Response:
         return web.Response(body=metrics.text(), headers={"Content-Type": "text/plain; version=0.0.4"})

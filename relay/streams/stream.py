@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import socket
+from time import monotonic
 from typing import TYPE_CHECKING, cast
 
+from relay.planes.token_bucket import TokenBucket
 from relay.stun.framing import MAX_MESSAGE_BYTES, StreamFraming, padded
 from relay.stun.malformed import MalformedError
 from relay.vocabulary import Address, FiveTuple, Transport
@@ -19,6 +21,12 @@ MEDIA_BACKLOG_BYTES = 128 << 10
 """What may wait for a client before media for it is dropped: a quarter of a second of good video."""
 BACKLOG_BYTES = 256 << 10
 """What may wait for a client before an answer to it ends the connection: it reads nothing any more."""
+OWNER_MESSAGES_PER_SECOND, OWNER_BURST = 8000, 1024
+STRANGER_MESSAGES_PER_SECOND, STRANGER_BURST = 20, 64
+"""What is read of a client; who sends more is not read for a while. A segment holds hundreds of messages:
+without this, one connection would cost more than a flood of datagrams."""
+_BATCH = 64
+_UNREAD_SECONDS = 0.02
 _UNSENT_IN_KERNEL_BYTES = 64 << 10
 
 
@@ -29,6 +37,9 @@ class Stream(asyncio.Protocol):
         self._streams = streams
         self._transport_kind = transport
         self._framing = StreamFraming(MAX_STRANGER_MESSAGE_BYTES)
+        self._budget = TokenBucket(STRANGER_MESSAGES_PER_SECOND, STRANGER_BURST)
+        self._later: asyncio.TimerHandle | None = None
+        """Set while the client is not read."""
         self._connection: asyncio.Transport | None = None
         self.five_tuple: FiveTuple | None = None
 
@@ -48,24 +59,41 @@ class Stream(asyncio.Protocol):
             self.abort()
 
     def data_received(self, data: bytes) -> None:
-        if self.five_tuple is None:
+        connection, five_tuple = self._connection, self.five_tuple
+        if connection is None or five_tuple is None or connection.is_closing():
             return
-        try:
-            messages = self._framing.feed(data)
-        except MalformedError:
-            self._streams.garbage += 1
-            self.abort()
-            return
-        for message in messages:
-            self._streams.received(self.five_tuple, message)
+        while True:
+            try:
+                messages = self._framing.feed(data, _BATCH)
+            except MalformedError:
+                self._streams.garbage += 1
+                self.abort()
+                return
+            for message in messages:
+                self._streams.received(five_tuple, message)
+            self._budget.spend(len(messages))
+            if not self._budget.has(0, monotonic(), use_reserve=True):
+                self._read_later(connection)
+                return
+            if len(messages) < _BATCH:
+                self._read_on(connection)
+                return
+            data = b""
 
     def connection_lost(self, error: Exception | None) -> None:
+        self._connection = None
+        if self._later is not None:
+            self._later.cancel()
         if self.five_tuple is not None:
             self._streams.lost(self, self.five_tuple)
 
     def trust(self, *, owner: bool) -> None:
-        """Somebody with an allocation may send media, and so long messages."""
+        """Somebody with an allocation may send media, and so long messages and many of them."""
         self._framing.max_bytes = MAX_MESSAGE_BYTES if owner else MAX_STRANGER_MESSAGE_BYTES
+        if owner:
+            self._budget = TokenBucket(OWNER_MESSAGES_PER_SECOND, OWNER_BURST)
+        else:
+            self._budget = TokenBucket(STRANGER_MESSAGES_PER_SECOND, STRANGER_BURST)
 
     def pause_writing(self) -> None:
         """More than MEDIA_BACKLOG_BYTES wait."""
@@ -92,3 +120,13 @@ class Stream(asyncio.Protocol):
         """End it now; what waits is not sent."""
         if self._connection is not None:
             self._connection.abort()
+
+    def _read_later(self, connection: asyncio.Transport) -> None:
+        if self._later is None:
+            connection.pause_reading()
+        self._later = asyncio.get_running_loop().call_later(_UNREAD_SECONDS, self.data_received, b"")
+
+    def _read_on(self, connection: asyncio.Transport) -> None:
+        if self._later is not None:
+            self._later = None
+            connection.resume_reading()

@@ -12,7 +12,7 @@ _PADDING = (b"", b"\0", b"\0\0", b"\0\0\0")
 
 
 class StreamFraming:
-    """Cuts a stream into messages, however it arrives. Holds less than one message."""
+    """Cuts a stream into messages, however it arrives. Holds less than one, unless told to stop short."""
 
     __slots__ = ("_rest", "max_bytes")
 
@@ -21,8 +21,8 @@ class StreamFraming:
         """A message longer than this is an error; may change at any time."""
         self._rest = b""
 
-    def feed(self, data: bytes) -> list[bytes]:
-        """The messages that are complete now, without their padding.
+    def feed(self, data: bytes, at_most: int = MAX_MESSAGE_BYTES) -> list[bytes]:
+        """The messages that are complete now, without padding: at most so many, others with the next call.
 
         Raises MalformedError when what comes next is neither STUN nor ChannelData: there is no way to find
         the beginning of another message, so the stream is over.
@@ -30,7 +30,7 @@ class StreamFraming:
         data = self._rest + data
         messages: list[bytes] = []
         at, end = 0, len(data)
-        while at < end:
+        while at < end and len(messages) < at_most:
             size, whole = self._extent(data[at : at + 8])
             if whole > self.max_bytes:
                 raise MalformedError("a message is longer than this client may send")
