@@ -98,6 +98,10 @@ class AsyncioPlane:
         if old is not None:
             row.continues(old)
             self._take_out(old)
+            if isinstance(old.target, StreamTarget) and old.target.five_tuple == route.target.five_tuple:
+                # What waits of the old row is the new one's now, and goes when that goes.
+                row.target = old.target
+                old.target.removed = False
         self._rows[route.source] = row
         session.rows[route.source] = row
         for limiter_id in route.limiter_ids:
@@ -110,7 +114,7 @@ class AsyncioPlane:
         row = self._rows.get(source)
         if row is None:
             return None
-        self._take_out(row, removed=True)
+        self._take_out(row)
         return row.counters()
 
     def remove_session(self, session_id: str) -> dict[Leg, RouteCounters]:
@@ -119,7 +123,7 @@ class AsyncioPlane:
             return {}
         rows = list(session.rows.values())
         for row in rows:
-            self._take_out(row, removed=True)
+            self._take_out(row)
         return {row.route.source: row.counters() for row in rows}
 
     def remove_all(self) -> None:
@@ -214,10 +218,10 @@ class AsyncioPlane:
             return None
         return (five_tuple.client.ip, five_tuple.client.port), form
 
-    def _take_out(self, row: Row, *, removed: bool = False) -> None:
-        """`removed`: and none takes its place, so that what waits of it must not be sent either."""
+    def _take_out(self, row: Row) -> None:
+        """What waits of it is not sent any more either."""
         source = row.route.source
-        if removed and isinstance(row.target, StreamTarget):
+        if isinstance(row.target, StreamTarget):
             row.target.removed = True
         del self._rows[source]
         session = self._sessions.get(row.route.session_id)

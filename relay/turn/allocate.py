@@ -35,7 +35,7 @@ class Allocator:
         session, party = self._table.session_for(requester.username, requester.claim, now)
         try:
             self._table.check_rate(session, now)
-            self._table.make_room(requester.username, now, out)
+            self._table.check_room(requester.username)
             relayed, reserved = self._table.choose_address(
                 session,
                 requester.username,
@@ -46,11 +46,13 @@ class Allocator:
         except RefusalError:
             self._table.close_if_unused(session, now, out)
             raise
+        self._table.replace_oldest(requester.username, now, out)
         allocation = Allocation(
             five_tuple=five_tuple,
             username=requester.username,
             claim=requester.claim,
             key=requester.seal.key,
+            algorithm=requester.algorithm,
             session=session,
             party=party,
             relayed=relayed,
@@ -66,7 +68,8 @@ class Allocator:
         if reserved is not None:
             fields.append((a.RESERVATION_TOKEN, reserved))
         if message.first(a.ADDITIONAL_ADDRESS_FAMILY) is not None:
-            fields.append((a.ADDRESS_ERROR_CODE, (FAMILY_IPV6, 440)))
+            other = FAMILY_IPV4 if self._table.relays_ipv6 else FAMILY_IPV6
+            fields.append((a.ADDRESS_ERROR_CODE, (other, RefusalReason.FAMILY_NOT_RELAYED.code)))
         made = AllocationMade(session.session_id, party, five_tuple, relayed)
         return allocation, Answer(fields, [Own(five_tuple), made])
 
@@ -99,8 +102,12 @@ class Allocator:
             raise RefusalError(RefusalReason.MALFORMED)
         if additional is not None and (additional != FAMILY_IPV6 or family is not None or even_port):
             raise RefusalError(RefusalReason.MALFORMED)
-        # Without the attribute the client asks for IPv4.
-        if token is None and (FAMILY_IPV4 if family is None else family) != self._family():
+        # Who names no family asks for IPv4, and with the additional one for both, of which one will do.
+        if (
+            token is None
+            and additional is None
+            and (FAMILY_IPV4 if family is None else family) != self._family()
+        ):
             raise RefusalError(RefusalReason.FAMILY_NOT_RELAYED)
         if message.first(a.MOBILITY_TICKET) is not None:
             raise RefusalError(RefusalReason.MOBILITY)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from relay.credentials import ClaimedName
+from relay.stun.integrity import PasswordAlgorithm
 from relay.turn.session import Session
 from relay.vocabulary import Address, FiveTuple, Leg, Route
 
@@ -39,6 +40,8 @@ class Allocation:
     claim: ClaimedName
     """What the username says."""
     key: bytes = field(repr=False)
+    algorithm: PasswordAlgorithm
+    """By which the key was made."""
     session: Session
     party: str
     relayed: Address

@@ -24,6 +24,8 @@ class Requester:
 
     username: bytes
     seal: Seal
+    algorithm: PasswordAlgorithm
+    """By which the key was made."""
     claim: ClaimedName
 
 
@@ -41,29 +43,28 @@ class Authenticator:
     def requester(
         self, request: Message, five_tuple: FiveTuple, allocation: Allocation | None, now: Now
     ) -> Requester:
-        """Who sent this request. Raises RefusalError 400, 401, 438 or 441, and MalformedError."""
+        """Who sent this request. Raises RefusalError 400, 401 or 438, and MalformedError."""
         if not request.has_integrity:
             raise self.challenge(RefusalReason.NO_CREDENTIAL, five_tuple, now)
         username, realm = request.first(a.USERNAME), request.first(a.REALM)
         nonce = request.first(a.NONCE)
         if username is None or realm is None or nonce is None:
             raise RefusalError(RefusalReason.LOGIN_INCOMPLETE)
-        algorithm = _algorithm(request)
+        chosen = _algorithm(request)
         claim = read_username(username, with_session=self._with_session)
         if claim is None:
             raise self.challenge(RefusalReason.UNKNOWN_USERNAME, five_tuple, now)
         if realm != self._realm:
             raise self.challenge(RefusalReason.WRONG_REALM, five_tuple, now)
-        key = self._proven_key(request, username, algorithm or PasswordAlgorithm.MD5, allocation)
+        algorithm = chosen or PasswordAlgorithm.MD5
+        key = self._proven_key(request, username, algorithm, allocation)
         if key is None:
             raise self.challenge(RefusalReason.WRONG_PASSWORD, five_tuple, now)
         # Who names no algorithm is of the time before there was a choice, unless only SHA-256 is there.
-        seal = Seal(key, sha256=algorithm is not None or request.integrity_at is None)
+        seal = Seal(key, sha256=chosen is not None or request.integrity_at is None)
         if not self._nonces.is_valid(nonce, five_tuple, now.monotonic):
             raise self.challenge(RefusalReason.STALE_NONCE, five_tuple, now, seal)
-        if allocation is not None and username != allocation.username:
-            raise RefusalError(RefusalReason.OTHER_USERNAME, seal=seal)
-        return Requester(username, seal, claim)
+        return Requester(username, seal, algorithm, claim)
 
     def challenge(
         self, reason: RefusalReason, five_tuple: FiveTuple, now: Now, seal: Seal | None = None
@@ -83,7 +84,11 @@ class Authenticator:
         algorithm: PasswordAlgorithm,
         allocation: Allocation | None,
     ) -> bytes | None:
-        if allocation is not None and username == allocation.username and request.verifies(allocation.key):
+        owner = allocation is not None and (username, algorithm) == (
+            allocation.username,
+            allocation.algorithm,
+        )
+        if allocation is not None and owner and request.verifies(allocation.key):
             # A running call outlives the rotation of the secret that let it in.
             return allocation.key
         for password in self.secrets.passwords(username):

@@ -211,7 +211,7 @@ class ControlDrop(StrEnum):
     MALFORMED = "malformed"
     """Neither STUN nor ChannelData, or not as they are written."""
     UNEXPECTED = "unexpected"
-    """A response, or an indication that is none of a client's."""
+    """A response, an indication that is none of a client's, or a request for something unknown."""
     UNBOUND = "unbound"
     """ChannelData on a channel that is not bound, or not any more."""
     NOT_PERMITTED = "not_permitted"

@@ -17,7 +17,6 @@ class RefusalReason(Enum):
 
     GO_ELSEWHERE = 300, "the relay is draining and names another"
     MALFORMED = 400, "an attribute is missing, malformed or contradicts another"
-    UNKNOWN_METHOD = 400, "not a method of this server"
     LOGIN_INCOMPLETE = 400, "integrity without username, realm or nonce"
     ALGORITHM_NOT_OFFERED = 400, "the password algorithms are not those that were offered"
     CHANNEL_OUT_OF_RANGE = 400, "the channel number may not be bound"

@@ -47,7 +47,14 @@ MAX_AMPLIFICATION = 3
 """An answer to somebody unproven is at most so many times as long as what they sent, on the wire."""
 _IPV4_AND_UDP_HEADERS, _IPV6_AND_UDP_HEADERS = 20 + 8, 40 + 8
 
-_ON_ALLOCATION = {Method.ALLOCATE, Method.REFRESH, Method.CREATE_PERMISSION, Method.CHANNEL_BIND}
+_METHODS = {
+    Method.BINDING,
+    Method.ALLOCATE,
+    Method.REFRESH,
+    Method.CREATE_PERMISSION,
+    Method.CHANNEL_BIND,
+}
+"""Of requests; what asks for anything else is discarded in silence (RFC 8489 section 6.3)."""
 
 
 class TurnServer:
@@ -137,6 +144,9 @@ class TurnServer:
         allocation = self._table.by_five_tuple.get(five_tuple)
         if allocation is not None and allocation.expires_at <= now.monotonic:
             self._table.remove(allocation, GoneReason.EXPIRED, now, out)
+            if five_tuple.transport.is_stream:
+                # Its connection ends with it: whatever comes on that is too late.
+                return
             allocation = None
         try:
             drop = self._take(five_tuple, datagram, allocation, now, out)
@@ -158,7 +168,7 @@ class TurnServer:
                 return ControlDrop.UNBOUND
             return self._peers.channel_data(datagram, allocation, now, out)
         message = parse(datagram)
-        if message.message_class is MessageClass.REQUEST:
+        if message.message_class is MessageClass.REQUEST and message.method in _METHODS:
             return self._request(message, five_tuple, allocation, now, out)
         if message.message_class is not MessageClass.INDICATION or message.method != Method.SEND:
             return ControlDrop.UNEXPECTED
@@ -180,9 +190,9 @@ class TurnServer:
                 self._check_known(message)
                 answer = _success(message, [(a.XOR_MAPPED_ADDRESS, five_tuple.client)], None)
                 return self._answer(message, answer, five_tuple, now, out, proven=allocation is not None)
-            if message.method not in _ON_ALLOCATION:
-                raise RefusalError(RefusalReason.UNKNOWN_METHOD)
             requester = self._authenticator.requester(message, five_tuple, allocation, now)
+            if allocation is not None and requester.username != allocation.username:
+                raise RefusalError(RefusalReason.OTHER_USERNAME)
             self._check_known(message)
             self._serve(message, five_tuple, requester, allocation, now, out)
             return None

@@ -113,8 +113,9 @@ class AllocationTable:
     def revoke(self, revocations: Revocations, now: Now, out: list[Command]) -> None:
         """Nothing of those who are covered passes once these commands are carried out."""
         self._revocations = revocations
-        for session_id in revocations.sessions:
-            self.end_session(session_id, GoneReason.REVOKED, now, out)
+        if self.rules.pairing == "session":
+            for session_id in revocations.sessions:
+                self.end_session(session_id, GoneReason.REVOKED, now, out)
         for allocation in tuple(self.by_five_tuple.values()):
             if revocations.cover(allocation.username, allocation.claim):
                 self.remove(allocation, GoneReason.REVOKED, now, out)
@@ -126,13 +127,16 @@ class AllocationTable:
         if self.rules.pairing == "session" and not self._rate.take(session.session_id, now.monotonic):
             raise RefusalError(RefusalReason.ALLOCATING_TOO_FAST)
 
-    def make_room(self, username: bytes, now: Now, out: list[Command]) -> None:
-        """Before a new allocation. Raises RefusalError 508 when the relay is full."""
-        mine = self._by_username.get(username, {})
-        if len(mine) >= self.rules.max_allocations_per_credential:
-            self.remove(next(iter(mine)), GoneReason.REPLACED, now, out)
-        if len(self.by_five_tuple) >= self.rules.max_allocations:
+    def check_room(self, username: bytes) -> None:
+        """Raises RefusalError 508 when the relay is full, unless one of the credential's own would go."""
+        replaces = len(self._by_username.get(username, ())) >= self.rules.max_allocations_per_credential
+        if len(self.by_five_tuple) >= self.rules.max_allocations and not replaces:
             raise RefusalError(RefusalReason.FULL)
+
+    def replace_oldest(self, username: bytes, now: Now, out: list[Command]) -> None:
+        """For one more allocation that is sure to be made, so that the credential keeps to its bound."""
+        while len(mine := self._by_username.get(username, {})) >= self.rules.max_allocations_per_credential:
+            self.remove(next(iter(mine)), GoneReason.REPLACED, now, out)
 
     def choose_address(
         self, session: Session, username: bytes, now: Now, *, even_port: bool | None, token: bytes | None

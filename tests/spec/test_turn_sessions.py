@@ -6,6 +6,7 @@ import pytest
 
 from relay.credentials import TurnCredential, password_for
 from relay.stun import attributes as a
+from relay.turn.allocation_rate import BURST, PER_SECOND
 from relay.turn.events import (
     Admission,
     Admit,
@@ -14,9 +15,11 @@ from relay.turn.events import (
     Disown,
     EndSession,
     GoneReason,
+    Refused,
     RemoveSession,
     TurnRules,
 )
+from relay.turn.refusal import RefusalReason
 from relay.vocabulary import Address
 from tests.spec.turn_world import SECRET, Client, Delivery, World, code_of
 
@@ -187,7 +190,7 @@ def test_a_session_may_be_admitted_again_at_another_address(world: World) -> Non
     assert again.relayed.ip != first
 
 
-def test_an_address_rests_after_its_session_ended() -> None:
+def test_8656_7_2_an_address_rests_after_its_session_ended() -> None:
     world = World(
         TurnRules(relayed_prefix="198.18.0.0/24", unauthenticated_answers_burst=10000, max_allocations=10**6)
     )
@@ -305,3 +308,55 @@ def test_with_pairing_any_two_part_usernames_are_good() -> None:
         one.credential = credential
         assert code_of(one.allocate()) == 0
     assert code_of(alice.allocate()) == 0
+
+
+def test_8656_7_2_a_session_that_allocates_too_fast_is_486(world: World) -> None:
+    assert (BURST, PER_SECOND) == (64, 4)
+    world.admit()
+    codes = [code_of(world.client(party).allocate()) for party in ("alice", "bob") * (BURST // 2)]
+    assert codes == [0] * BURST
+    alice = world.client()
+    answer = alice.allocate()
+    assert code_of(answer) == 486
+    assert answer.verifies(alice.key)
+    reason = RefusalReason.ALLOCATING_TOO_FAST
+    assert world.notices[-1] == Refused(alice.five_tuple, reason, "s1", "alice")
+    for _ in range(3):
+        world.passes(1 / PER_SECOND, sweep=False)
+        assert [code_of(world.client().allocate()) for _ in range(2)] == [0, 486]
+    world.passes(BURST / PER_SECOND)
+    assert [code_of(world.client().allocate()) for _ in range(BURST + 1)] == [0] * BURST + [486]
+
+
+def test_8656_7_2_the_rate_of_one_session_is_not_that_of_another(world: World) -> None:
+    world.admit()
+    for _ in range(BURST + 1):
+        world.client().allocate()
+    world.admit("s2")
+    assert code_of(world.client("alice", "s2").allocate()) == 0
+
+
+def test_8656_7_2_a_486_ends_no_older_allocation_and_is_none_for_a_retransmission(world: World) -> None:
+    world.admit()
+    clients = [world.client() for _ in range(BURST)]
+    tid = clients[-1].next_id()
+    for one in clients[:-1]:
+        one.allocate()
+    clients[-1].allocate(tid=tid)
+    live = world.server.allocations()
+    assert code_of(world.client().allocate()) == 486
+    assert world.server.allocations() == live
+    assert code_of(clients[-1].allocate(tid=tid)) == 0
+
+
+def test_8656_7_2_a_session_that_only_its_credential_admits_keeps_its_rate_when_it_comes_back() -> None:
+    world = World(TurnRules(relayed_prefix=PREFIX, admission_required=False))
+    codes = []
+    for _ in range(BURST + 2):
+        alice = world.client()
+        codes.append(code_of(alice.allocate()))
+        if codes[-1] == 0:
+            alice.refresh((a.LIFETIME, 0))
+        world.passes(0)
+    assert codes == [0] * BURST + [486, 486]
+    assert world.server.session_ip("s1") is None

@@ -5,29 +5,35 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from random import Random
+from typing import Any
 
 from relay.credentials import CredentialSecrets, TurnCredential
 from relay.stun import attributes as a
 from relay.stun import channel_data
-from relay.stun.integrity import long_term_key
+from relay.stun.integrity import PasswordAlgorithm, long_term_key
 from relay.stun.message import Field, Message, MessageClass, Method, build, parse
+from relay.turn.authentication import OFFERED
 from relay.turn.events import (
     Admission,
     Admit,
     AllocationGone,
     AllocationMade,
+    CloseStream,
     Command,
+    Disown,
     EndSession,
     Event,
     Forward,
     Install,
     Now,
+    Own,
     Randomness,
     Received,
     Refused,
     Remove,
     RemoveSession,
     Send,
+    StreamClosed,
     Sweep,
     TurnRules,
     Woken,
@@ -36,11 +42,13 @@ from relay.turn.server import TurnServer
 from relay.vocabulary import Address, FiveTuple, Leg, Route, Transport
 
 LISTENER = Address("192.0.2.1", 3478)
+LISTENER6 = Address("2001:db8:ffff::1", 3478)
 START = Now(wall=1_900_000_000.0, monotonic=1000.0)
 SECRET = b"the secret of the tests"
 CREDENTIAL_SECONDS = 7200
 NOWHERE = Address("0.0.0.0", 0)
 UDP: Field = (a.REQUESTED_TRANSPORT, 17)
+UNKNOWN_REQUIRED: Field = (replace(a.DONT_FRAGMENT, number=0x7ABC), True)
 
 
 @dataclass
@@ -57,13 +65,17 @@ class World:
     rules: TurnRules = field(default_factory=lambda: TurnRules(relayed_prefix="198.18.0.0/15"))
     secrets: tuple[bytes, ...] = (SECRET,)
     now: Now = START
+    seed: int = 7
     rows: dict[Leg, Route] = field(default_factory=dict)
     deliveries: list[Delivery] = field(default_factory=list)
     notices: list[AllocationMade | AllocationGone | Refused] = field(default_factory=list)
     replies: list[Send] = field(default_factory=list)
+    owned: set[FiveTuple] = field(default_factory=set)
+    closed: list[FiveTuple] = field(default_factory=list)
+    """Streams that the server wanted ended."""
 
     def __post_init__(self) -> None:
-        seeded = Random(7)
+        seeded = Random(self.seed)
         self.server = TurnServer(
             self.rules, CredentialSecrets(self.secrets), Randomness(seeded.randrange, seeded.randbytes)
         )
@@ -87,9 +99,23 @@ class World:
                     self.replies.append(command)
                 case AllocationMade() | AllocationGone() | Refused():
                     self.notices.append(command)
+                case Own(five_tuple):
+                    self.owned.add(five_tuple)
+                case Disown(five_tuple):
+                    self.owned.remove(five_tuple)
+                case CloseStream(five_tuple):
+                    assert five_tuple.transport.is_stream
+                    assert self.rows_of(five_tuple) == []
+                    self.closed.append(five_tuple)
                 case _:
                     pass
         return commands
+
+    def rows_of(self, five_tuple: FiveTuple) -> list[Route]:
+        """From this client and to it."""
+        return [
+            row for row in self.rows.values() if five_tuple in (row.source.five_tuple, row.target.five_tuple)
+        ]
 
     def deliver(self, source: Leg, payload: bytes) -> None:
         row = self.rows.get(source)
@@ -116,17 +142,39 @@ class World:
     def end(self, session_id: str = "s1") -> None:
         self.handle(EndSession(session_id))
 
+    def hangs_up(self, client: Client) -> None:
+        """A stream client's connection is over."""
+        self.handle(StreamClosed(client.five_tuple))
+
+    # --- what was told ---
+
+    @property
+    def refused(self) -> list[Refused]:
+        return [notice for notice in self.notices if isinstance(notice, Refused)]
+
+    @property
+    def gone(self) -> list[AllocationGone]:
+        return [notice for notice in self.notices if isinstance(notice, AllocationGone)]
+
     # --- clients ---
 
-    def client(self, party: str = "alice", session_id: str = "s1", ip: str = "203.0.113.5") -> Client:
+    def client(
+        self,
+        party: str = "alice",
+        session_id: str = "s1",
+        ip: str = "203.0.113.5",
+        *,
+        transport: Transport = Transport.UDP,
+    ) -> Client:
         expiry = int(self.now.wall) + CREDENTIAL_SECONDS
         credential = CredentialSecrets(self.secrets).issue(session_id, party, expiry)
-        return Client(self, FiveTuple(Transport.UDP, Address(ip, next(self._ports)), LISTENER), credential)
+        listener = LISTENER6 if ":" in ip else LISTENER
+        return Client(self, FiveTuple(transport, Address(ip, next(self._ports)), listener), credential)
 
-    def pair(self, session_id: str = "s1") -> tuple[Client, Client]:
-        """Two allocated parties of an admitted session."""
+    def pair(self, session_id: str = "s1", *, transport: Transport = Transport.UDP) -> tuple[Client, Client]:
+        """Two allocated parties of an admitted session; `transport` is the first one's."""
         self.admit(session_id)
-        alice, bob = self.client("alice", session_id), self.client("bob", session_id)
+        alice, bob = self.client("alice", session_id, transport=transport), self.client("bob", session_id)
         alice.allocate()
         bob.allocate()
         return alice, bob
@@ -142,6 +190,8 @@ class Client:
     realm: bytes = b"turngate"
     nonce: bytes = b""
     relayed: Address = NOWHERE
+    algorithm: PasswordAlgorithm | None = None
+    """What it chose of those on offer; None for a client that knows of no choice."""
 
     def __post_init__(self) -> None:
         self._sequence = 0
@@ -149,7 +199,16 @@ class Client:
     @property
     def key(self) -> bytes:
         username, password = self.credential.username.encode(), self.credential.password.encode()
-        return long_term_key(username, self.realm, password)
+        return long_term_key(username, self.realm, password, self.algorithm or PasswordAlgorithm.MD5)
+
+    @property
+    def login(self) -> list[Field]:
+        """What goes with integrity."""
+        username = self.credential.username.encode()
+        login: list[Field] = [(a.USERNAME, username), (a.REALM, self.realm), (a.NONCE, self.nonce)]
+        if self.algorithm is not None:
+            login += [(a.PASSWORD_ALGORITHMS, OFFERED), (a.PASSWORD_ALGORITHM, (int(self.algorithm), b""))]
+        return login
 
     def next_id(self) -> bytes:
         self._sequence += 1
@@ -164,26 +223,37 @@ class Client:
         return parse(mine[0]) if mine else None
 
     def signed(self, method: int, fields: Sequence[Field] = (), tid: bytes | None = None) -> bytes:
-        username = self.credential.username.encode()
-        login: list[Field] = [(a.USERNAME, username), (a.REALM, self.realm), (a.NONCE, self.nonce)]
-        return build(method, MessageClass.REQUEST, tid or self.next_id(), [*fields, *login], key=self.key)
+        return build(
+            method,
+            MessageClass.REQUEST,
+            tid or self.next_id(),
+            [*fields, *self.login],
+            key=self.key,
+            sha256=self.algorithm is not None,
+        )
 
     def ask(self, method: int, *fields: Field, tid: bytes | None = None) -> Message:
         """An authenticated request, with a fresh nonce."""
         if not self.nonce:
             self.learn_nonce()
-        answer = self.raw(self.signed(method, fields, tid))
+        return self.answered(self.signed(method, fields, tid))
+
+    def answered(self, datagram: bytes) -> Message:
+        """What this client is answered, which must be something."""
+        answer = self.raw(datagram)
         assert answer is not None
         return answer
+
+    def bare(self, method: int, *fields: Field) -> Message:
+        """A request without credentials."""
+        return self.answered(build(method, MessageClass.REQUEST, self.next_id(), fields))
 
     def code(self, method: int, *fields: Field) -> int:
         """The error code of the answer, 0 for a success."""
         return code_of(self.ask(method, *fields))
 
     def learn_nonce(self) -> None:
-        answer = self.raw(build(Method.ALLOCATE, MessageClass.REQUEST, self.next_id(), [UDP]))
-        assert answer is not None
-        self.nonce = answer.first(a.NONCE) or b""
+        self.nonce = self.bare(Method.ALLOCATE, UDP).first(a.NONCE) or b""
 
     def allocate(self, *fields: Field, tid: bytes | None = None) -> Message:
         answer = self.ask(Method.ALLOCATE, UDP, *fields, tid=tid)
@@ -222,3 +292,8 @@ def code_of(answer: Message) -> int:
     code = answer.first(a.ERROR_CODE)
     assert code is not None
     return code
+
+
+def as_written(attribute: a.Attribute[Any], value: bytes) -> Field:
+    """An attribute with these bytes for its value, whatever it should look like."""
+    return replace(attribute, pack=lambda given, _: given), value
