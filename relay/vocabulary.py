@@ -149,7 +149,7 @@ class PlaneCounters:
     punts_refused_stranger: int = 0
     """Datagrams of everyone else, over a budget or not a STUN request."""
     egress_refused: int = 0
-    """Messages for stream clients that found the queue full; also counted by their rows as SEND_FAILED."""
+    """Messages for stream clients that found no room in the queue; their rows count them as well."""
     send_failed: int = 0
     """Control's replies that the operating system would not take."""
 

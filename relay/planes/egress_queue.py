@@ -9,6 +9,7 @@ from relay.vocabulary import Egress, FiveTuple
 
 MAX_WAITING = 8192
 MAX_WAITING_BYTES = 16 << 20
+MAX_WAITING_BYTES_OF_CLIENT = 128 << 10
 
 
 class StreamTarget:
@@ -23,26 +24,34 @@ class StreamTarget:
 
 
 class EgressQueue:
-    """Bounded in messages and bytes; what does not fit is refused and counted, oldest stay."""
+    """Bounded in messages and bytes, in all and of each client; what does not fit is refused, oldest stay."""
 
     def __init__(self) -> None:
         self._waiting: deque[tuple[StreamTarget, bytes]] = deque()
         self._waiting_bytes = 0
+        self._bytes_of: dict[FiveTuple, int] = {}
         self._arrived = asyncio.Event()
         self.paused: set[FiveTuple] = set()
         """Clients that do not keep up."""
         self.refused = 0
-        """Messages that found the queue full."""
+        """Messages that found no room."""
 
     def put(self, message: bytes | memoryview, target: StreamTarget) -> None:
-        """Raises BlockingIOError when it is full or the client paused, as a socket does."""
+        """Raises BlockingIOError when there is no room or the client is paused, as a socket does."""
         if target.five_tuple in self.paused:
             raise BlockingIOError
-        if len(self._waiting) >= MAX_WAITING or self._waiting_bytes + len(message) > MAX_WAITING_BYTES:
+        waiting = self._waiting_bytes + len(message)
+        of_client = self._bytes_of.get(target.five_tuple, 0) + len(message)
+        if (
+            len(self._waiting) >= MAX_WAITING
+            or waiting > MAX_WAITING_BYTES
+            or of_client > MAX_WAITING_BYTES_OF_CLIENT
+        ):
             self.refused += 1
             raise BlockingIOError
         self._waiting.append((target, bytes(message)))
-        self._waiting_bytes += len(message)
+        self._waiting_bytes = waiting
+        self._bytes_of[target.five_tuple] = of_client
         self._arrived.set()
 
     async def take(self) -> list[Egress]:
@@ -54,5 +63,6 @@ class EgressQueue:
             batch = [Egress(to.five_tuple, message) for to, message in self._waiting if not to.removed]
             self._waiting.clear()
             self._waiting_bytes = 0
+            self._bytes_of.clear()
             if batch:
                 return batch

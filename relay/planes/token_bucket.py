@@ -15,12 +15,16 @@ class TokenBucket:
         self._tokens = burst
         self._filled_at: float | None = None
 
-    def has(self, amount: float, now: float, *, use_reserve: bool) -> bool:
-        """Whether `amount` could be spent now (monotonic seconds)."""
+    def left(self, now: float) -> float:
+        """What could be spent now (monotonic seconds), the reserve included."""
         if self._filled_at is not None:
             self._tokens = min(self._burst, self._tokens + (now - self._filled_at) * self._per_second)
         self._filled_at = now
-        return self._tokens - (0 if use_reserve else self._reserve) >= amount
+        return self._tokens
+
+    def has(self, amount: float, now: float, *, use_reserve: bool) -> bool:
+        """Whether `amount` could be spent now."""
+        return self.left(now) - (0 if use_reserve else self._reserve) >= amount
 
     def spend(self, amount: float) -> None:
         self._tokens -= amount

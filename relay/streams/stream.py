@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import struct
 from time import monotonic
 from typing import TYPE_CHECKING, cast
 
@@ -18,14 +19,17 @@ if TYPE_CHECKING:
 MAX_STRANGER_MESSAGE_BYTES = 2048
 """What somebody without an allocation may send at once: no request is longer."""
 MEDIA_BACKLOG_BYTES = 128 << 10
-"""What may wait for a client before media for it is dropped: a quarter of a second of good video."""
-BACKLOG_BYTES = 256 << 10
+"""What may wait for a client before media for it is dropped: a quarter of a second of good video. By then as
+much again may be on its way here."""
+BACKLOG_BYTES = 512 << 10
 """What may wait for a client before an answer to it ends the connection: it reads nothing any more."""
 OWNER_MESSAGES_PER_SECOND, OWNER_BURST = 8000, 1024
 STRANGER_MESSAGES_PER_SECOND, STRANGER_BURST = 20, 64
 """What is read of a client; who sends more is not read for a while. A segment holds hundreds of messages:
 without this, one connection would cost more than a flood of datagrams."""
 _BATCH = 64
+_DISCARD = struct.pack("ii", 1, 0)
+"""Of SO_LINGER: closing throws away what the kernel has not sent."""
 _UNREAD_SECONDS = 0.02
 _UNSENT_IN_KERNEL_BYTES = 64 << 10
 
@@ -63,8 +67,9 @@ class Stream(asyncio.Protocol):
         if connection is None or five_tuple is None or connection.is_closing():
             return
         while True:
+            allowed = min(_BATCH, int(self._budget.left(monotonic())))
             try:
-                messages = self._framing.feed(data, _BATCH)
+                messages = self._framing.feed(data, allowed)
             except MalformedError:
                 self._streams.garbage += 1
                 self.abort()
@@ -72,10 +77,10 @@ class Stream(asyncio.Protocol):
             for message in messages:
                 self._streams.received(five_tuple, message)
             self._budget.spend(len(messages))
-            if not self._budget.has(0, monotonic(), use_reserve=True):
+            if not allowed:
                 self._read_later(connection)
                 return
-            if len(messages) < _BATCH:
+            if len(messages) < allowed:
                 self._read_on(connection)
                 return
             data = b""
@@ -117,8 +122,10 @@ class Stream(asyncio.Protocol):
             self.deliver(message)
 
     def abort(self) -> None:
-        """End it now; what waits is not sent."""
-        if self._connection is not None:
+        """End it now; what waits is not sent, here or in the kernel."""
+        if self._connection is not None and not self._connection.is_closing():
+            connected = self._connection.get_extra_info("socket")
+            connected.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _DISCARD)
             self._connection.abort()
 
     def _read_later(self, connection: asyncio.Transport) -> None:

@@ -40,7 +40,7 @@ from relay.turn.peers import Peers
 from relay.turn.refusal import RefusalError, RefusalReason, Seal
 from relay.turn.request import AllocatedRequest, Answer
 from relay.turn.routing import Router
-from relay.turn.table import AllocationTable
+from relay.turn.table import ANY_SESSION, AllocationTable
 from relay.vocabulary import FiveTuple
 
 MAX_AMPLIFICATION = 3
@@ -313,7 +313,8 @@ def _refused(
     relayed = allocation.relayed if allocation is not None else None
     if requester is None:
         return Refused(five_tuple, reason, relayed_address=relayed)
-    return Refused(five_tuple, reason, requester.claim.session_id, requester.claim.party, relayed)
+    session_id = requester.claim.session_id or ANY_SESSION
+    return Refused(five_tuple, reason, session_id, requester.claim.party, relayed)
 
 
 def _success(message: Message, fields: Sequence[Field], seal: Seal | None) -> bytes:

@@ -6,10 +6,11 @@ import asyncio
 import socket
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from relay.planes.asyncio_plane import AsyncioPlane
-from relay.vocabulary import Address, FiveTuple, Leg, Plane, Route, Transport
+from relay.stun import channel_data
+from relay.vocabulary import Address, Egress, FiveTuple, Leg, Plane, Route, Transport
 
 PLANES: dict[str, Callable[[], Plane]] = {"asyncio": AsyncioPlane}
 
@@ -37,13 +38,56 @@ class Client:
         return Leg(self.five_tuple, form)
 
 
+class StreamClient:
+    """A client of a connection that somebody else holds, who puts in what it sends."""
+
+    def __init__(self, plane: Plane, transport: Transport, port: int) -> None:
+        self._plane = plane
+        self.five_tuple = FiveTuple(transport, Address("192.0.2.5", port), Address("192.0.2.1", 443))
+
+    def send(self, message: bytes) -> None:
+        self._plane.inject(self.five_tuple, message)
+
+    def leg(self, form: int | Address) -> Leg:
+        return Leg(self.five_tuple, form)
+
+
 @dataclass
 class Bench:
-    """Two clients of one plane, possibly at different listeners."""
+    """Clients of one plane: two with sockets, possibly at different listeners, and two with connections."""
 
     plane: Plane
     alice: Client
     bob: Client
+
+    def __post_init__(self) -> None:
+        self.carol = StreamClient(self.plane, Transport.TCP, 40001)
+        self.dave = StreamClient(self.plane, Transport.TLS, 40002)
+
+    def between(
+        self,
+        sender: Client | StreamClient,
+        receiver: Client | StreamClient,
+        channel: int | Address = 0x4000,
+        to: int | Address = 0x4001,
+        **more: object,
+    ) -> Route:
+        """As `route`, between any two."""
+        alone = self.route(channel, to)
+        return replace(alone, source=sender.leg(channel), target=receiver.leg(to), **more)  # type: ignore[arg-type]
+
+    async def came_out(self, marker: bytes = b"marker") -> list[Egress]:
+        """What there was for connections until now: all that comes before what a row of its own brings."""
+        last = StreamClient(self.plane, Transport.TCP, 40003)
+        mark = self.between(last, last, session_id="of the marker")
+        self.plane.install(mark)
+        last.send(channel_data.build(0x4000, marker))
+        got: list[Egress] = []
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            while not got or got[-1].five_tuple != last.five_tuple:
+                got += await self.plane.egress()
+        self.plane.remove(mark.source)
+        return got[:-1]
 
     def route(
         self,

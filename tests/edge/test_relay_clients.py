@@ -13,13 +13,11 @@ from relay.service import LiveAllocation, Relay
 from relay.turn.events import Admission, AllocationGone, AllocationMade, GoneReason
 from relay.vocabulary import DropReason, Limiter
 from tests.edge.relay_bench import admit, relay_here
+from tests.edge.relay_clients import AUDIO as AUDIO
 from tests.edge.relay_clients import IceAgent, TurnClient
+from tests.edge.relay_clients import rtp as rtp
 
-AUDIO, VIDEO = 111, 96
-
-
-def rtp(number: int, payload_type: int = AUDIO) -> bytes:
-    return bytes((0x80, payload_type)) + number.to_bytes(4, "big") + bytes(34)
+VIDEO = 96
 
 
 def credential(relay: Relay, party: str, session_id: str = "s1") -> TurnCredential:
