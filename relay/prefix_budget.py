@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from array import array
 from ipaddress import IPv6Address
 
-SLOTS = 4096
+SLOTS = 1 << 16
+"""So many that of a hundred networks that flood hardly one shares its slot with a given other."""
 
 
 def network_of(ip: str) -> str:
@@ -27,8 +29,8 @@ class PrefixBudget:
     def __init__(self, per_second: float, burst: float) -> None:
         self._per_second = per_second
         self._burst = burst
-        self._tokens = [burst] * SLOTS
-        self._filled_at = [0.0] * SLOTS
+        self._tokens = array("d", [burst]) * SLOTS
+        self._filled_at = array("d", [0.0]) * SLOTS
 
     def set_rate(self, per_second: float, burst: float) -> None:
         self._per_second = per_second

@@ -224,6 +224,9 @@ class Relay:
             punts = await self._plane.punts()
             now = _now()
             for punt in punts:
+                if punt.five_tuple.transport.is_stream and punt.five_tuple not in self._streams:
+                    # Its connection has ended while it waited: an allocation would have nobody.
+                    continue
                 try:
                     self._apply(self._server.handle(turn.Received(*punt), now))
                 except Exception:

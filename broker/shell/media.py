@@ -114,7 +114,7 @@ async def running_media(
     """The relay from start to stop. `made_secret` signs credentials where the settings name no secret: nobody
     but this process verifies them."""
     secrets = configured_secrets(settings.relay)
-    chosen = choose_plane(settings.relay.plane, settings.relay.socket_buffer_bytes)
+    chosen = choose_plane(settings.relay)
     signing = secrets or [made_secret]
     async with Relay(settings.relay, signing, admission_required=True, plane=chosen.plane, tls=tls) as relay:
         yield RelayMedia(relay, chosen.name, settings)

@@ -57,7 +57,7 @@ async def run_alone(settings: Settings, load: Callable[[], Settings], reporting:
 
     Raises PlaneUnavailableError, OSError, ssl.SSLError and RevocationsError when it cannot start.
     """
-    chosen = choose_plane(settings.relay.plane, settings.relay.socket_buffer_bytes)
+    chosen = choose_plane(settings.relay)
     log.info("relay.plane", plane=chosen.name, wanted=settings.relay.plane)
     tls = _context(settings)
     revocations = _revocations(settings.relay)

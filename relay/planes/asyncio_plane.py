@@ -46,9 +46,17 @@ class _Listener:
 
 
 class AsyncioPlane:
-    """See `relay.vocabulary.Plane`."""
+    """See `relay.vocabulary.Plane`.
 
-    def __init__(self, socket_buffer_bytes: int = 4 << 20) -> None:
+    Of the strangers of one network, over UDP, so many datagrams a second and at once are handed to control.
+    """
+
+    def __init__(
+        self,
+        socket_buffer_bytes: int = 4 << 20,
+        strangers_per_second: float = 100,
+        strangers_burst: float = 500,
+    ) -> None:
         self._socket_buffer_bytes = socket_buffer_bytes
         self._listeners: dict[Address, _Listener] = {}
         self._rows: dict[Leg, Row] = {}
@@ -56,7 +64,7 @@ class AsyncioPlane:
         self._limiters: dict[str, TokenBucket] = {}
         self._limited_rows: dict[str, set[Row]] = {}
         """By limiter id, whether or not there is such a limiter."""
-        self._queue = PuntQueue()
+        self._queue = PuntQueue(strangers_per_second, strangers_burst)
         self._egress = EgressQueue()
         self._buffer = bytearray(_MAX_DATAGRAM)
         self._view = memoryview(self._buffer)

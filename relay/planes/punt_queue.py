@@ -13,28 +13,34 @@ from relay.vocabulary import FiveTuple, PlaneCounters, Punt
 MAX_WAITING = 8192
 MAX_WAITING_BYTES = 16 << 20
 MAX_STRANGERS_WAITING = 2048
-BATCH = 64
+MAX_STREAM_STRANGERS_WAITING = 4096
+"""Above the other, so that forged addresses do not keep out those who have shown theirs."""
+BATCH = 8
+"""Handed out at once. Between batches the listeners are read, more datagrams than this, so that no flood of
+requests makes media wait."""
 
 # Datagrams per second. An owner may send media at full rate in indications for a whole call.
 _OWNED_RATE, _OWNED_BURST = 4000, 2000
 _STRANGERS_RATE, _STRANGERS_BURST = 8000, 4000
-_PREFIX_RATE, _PREFIX_BURST = 4000, 2000
+_STREAM_STRANGERS_RATE, _STREAM_STRANGERS_BURST = 4000, 2000
 
 
 class PuntQueue:
     """Bounded in datagrams and bytes; what does not fit is dropped and counted, oldest stay.
 
-    Of a stranger only STUN requests are taken: nothing else of theirs could be answered.
+    Of a stranger only STUN requests are taken: nothing else of theirs could be answered. Over UDP a source
+    network has so many a second and at once; a stranger on a stream is bounded there, by its connection.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, network_per_second: float, network_burst: float) -> None:
         self._waiting: deque[Punt] = deque()
         self._waiting_bytes = 0
         self._strangers_waiting = 0
         self._per_five_tuple: dict[FiveTuple, int] = {}
         self._owned: dict[FiveTuple, TokenBucket] = {}
         self._strangers = TokenBucket(_STRANGERS_RATE, _STRANGERS_BURST)
-        self._prefixes = PrefixBudget(_PREFIX_RATE, _PREFIX_BURST)
+        self._stream_strangers = TokenBucket(_STREAM_STRANGERS_RATE, _STREAM_STRANGERS_BURST)
+        self._networks = PrefixBudget(network_per_second, network_burst)
         self._arrived = asyncio.Event()
         self._punted = 0
         self._refused_owned = 0
@@ -62,13 +68,7 @@ class PuntQueue:
                 self._refused_owned += 1
                 return
         else:
-            if (
-                full
-                or self._strangers_waiting >= MAX_STRANGERS_WAITING
-                or not _is_stun_request(datagram)
-                or not self._prefixes.take(five_tuple.client.ip, now)
-                or not self._strangers.take(1, now)
-            ):
+            if full or not _is_stun_request(datagram) or not self._takes_stranger(five_tuple, now):
                 self._refused_stranger += 1
                 return
             self._strangers_waiting += 1
@@ -77,6 +77,16 @@ class PuntQueue:
         self._waiting_bytes += len(datagram)
         self._per_five_tuple[five_tuple] = self._per_five_tuple.get(five_tuple, 0) + 1
         self._arrived.set()
+
+    def _takes_stranger(self, five_tuple: FiveTuple, now: float) -> bool:
+        waiting = self._strangers_waiting
+        if five_tuple.transport.is_stream:
+            return waiting < MAX_STREAM_STRANGERS_WAITING and self._stream_strangers.take(1, now)
+        return (
+            waiting < MAX_STRANGERS_WAITING
+            and self._networks.take(five_tuple.client.ip, now)
+            and self._strangers.take(1, now)
+        )
 
     async def take(self) -> list[Punt]:
         """The oldest datagrams, at most a batch; waits for one."""

@@ -17,6 +17,9 @@ SendTo = Callable[[bytes | memoryview, Any], object]
 _NOT_NEGOTIATED, _RTP, _AUDIO, _RTCP = range(4)
 
 _MIN_RTP, _MIN_RTCP, _MIN_DTLS = 12, 8, 13
+_MAX_STUN = 1280
+"""RFC 8489 section 6.1: what fits any path."""
+_LAST_DTLS_TYPE = 26
 _PADDING = (b"", b"\0", b"\0\0", b"\0\0\0")
 
 
@@ -82,7 +85,7 @@ class Row:
                 if verdict != _RTCP and length < _MIN_RTP:
                     return self.dropped(DropReason.CLASS)
                 urgent = verdict != _RTP
-            elif 19 < first < 64 and length >= _MIN_DTLS:
+            elif 19 < first < 64 and _is_dtls(buffer, at, length):
                 if self._session.dtls_bytes + length > self._dtls_budget:
                     return self.dropped(DropReason.DTLS_BUDGET)
                 self._session.dtls_bytes += length
@@ -137,9 +140,26 @@ def _verdicts(route: Route) -> bytes | None:
     return bytes(table)
 
 
+def _is_dtls(buffer: bytes | bytearray, at: int, length: int) -> bool:
+    """Whether it begins with a record (RFC 6347 section 4.1, RFC 9147 section 4) that fits in it."""
+    first = buffer[at]
+    if first <= _LAST_DTLS_TYPE:
+        return (
+            length >= _MIN_DTLS
+            and buffer[at + 1] == 0xFE
+            and buffer[at + 2] in (0xFD, 0xFF)
+            and _MIN_DTLS + (buffer[at + 11] << 8 | buffer[at + 12]) <= length
+        )
+    # The short header of 1.3 as everybody writes it: no connection id, one or two bytes of number, a length.
+    if first & 0xF4 != 0x24 or length < _MIN_DTLS:
+        return False
+    head = 3 if first & 0x08 else 2
+    return head + 2 + (buffer[at + head] << 8 | buffer[at + head + 1]) <= length
+
+
 def _is_stun(buffer: bytes | bytearray, at: int, length: int) -> bool:
     return (
-        length >= 20
+        20 <= length <= _MAX_STUN
         and buffer[at + 4 : at + 8] == MAGIC_COOKIE
         and (buffer[at + 2] << 8 | buffer[at + 3]) == length - 20
         and not length & 3

@@ -42,6 +42,9 @@ class Streams:
     def __len__(self) -> int:
         return len(self._live)
 
+    def __contains__(self, five_tuple: FiveTuple) -> bool:
+        return five_tuple in self._live
+
     def protocol(self, transport: Transport) -> Stream:
         """For a connection that is about to be made, or handed over."""
         return Stream(self, transport)
