@@ -10,8 +10,8 @@ from relay.vocabulary import Address, Listener, Transport
 
 
 def configured_secrets(settings: RelaySettings) -> list[bytes]:
-    """The secrets in force, the signing one first."""
-    return [secret.get_secret_value().encode() for secret in settings.secrets]
+    """The secrets in force, the signing one first; from the environment they may be any bytes."""
+    return [secret.get_secret_value().encode(errors="surrogateescape") for secret in settings.secrets]
 
 
 def configured_listeners(settings: RelaySettings) -> list[Listener]:

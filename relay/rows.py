@@ -20,7 +20,7 @@ class Rows:
         """By session, the parties whose sending is limited."""
         self._last: dict[str, SessionCounters] = {}
         self._gone = DirectionCounters()
-        """What sessions that are over have forwarded."""
+        """What rows that are gone have forwarded."""
 
     def install(self, route: Route, sender: str, receiver: str) -> None:
         """The row's packets are counted as from `sender` to `receiver`."""
@@ -29,7 +29,10 @@ class Rows:
         meter.row_installed(route.source, sender, receiver)
 
     def remove(self, session_id: str, source: Leg) -> None:
-        self._meters[session_id].row_removed(source, self._plane.remove(source))
+        counters = self._plane.remove(source)
+        self._meters[session_id].row_removed(source, counters)
+        if counters is not None:
+            self._gone = self._gone.plus(counters)
 
     def limit_sender(self, session_id: str, party: str, limiter: Limiter | None) -> None:
         """Ends with the session."""
@@ -47,8 +50,8 @@ class Rows:
             return SessionCounters()
         for source, counters in rows.items():
             meter.row_removed(source, counters)
+            self._gone = self._gone.plus(counters)
         last = self._last[session_id] = meter.totals({})
-        self._gone = self._gone.plus(last.total())
         if len(self._last) > MAX_LAST_COUNTERS:
             del self._last[next(iter(self._last))]
         return last
@@ -64,7 +67,4 @@ class Rows:
 
     def total(self) -> DirectionCounters:
         """All that was ever forwarded, live sessions included."""
-        total = self._gone
-        for session_id, meter in self._meters.items():
-            total = total.plus(meter.totals(self._plane.counters(session_id)).total())
-        return total
+        return self._gone.plus(self._plane.totals())

@@ -202,6 +202,14 @@ class Relay:
             draining=self._server.draining,
         )
 
+    @property
+    def draining(self) -> bool:
+        return self._server.draining
+
+    @property
+    def allocation_count(self) -> int:
+        return self._server.allocation_count
+
     def relayed_ip(self, session_id: str) -> str | None:
         """The address that all allocations of a session share; None until its first allocation."""
         return self._server.session_ip(session_id)

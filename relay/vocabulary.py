@@ -197,6 +197,9 @@ class Plane(Protocol):
 
     def counters(self, session_id: str) -> dict[Leg, RouteCounters]: ...
 
+    def totals(self) -> RouteCounters:
+        """The sum over all rows that are there; `last_seen` is None."""
+
     def plane_counters(self) -> PlaneCounters: ...
 
     def send(self, five_tuple: FiveTuple, datagram: bytes) -> None:

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import select
+import signal
+import sys
 from pathlib import Path
 from typing import Annotated, Literal, NoReturn
 from urllib.parse import urlsplit
@@ -58,6 +61,9 @@ def relay(
 
     SIGHUP loads secrets, bounds, revocations and certificate anew; SIGUSR1 drains and then stops.
     """
+    for early in (signal.SIGHUP, signal.SIGUSR1):
+        # Before there is anything to reload or drain.
+        signal.signal(early, signal.SIG_IGN)
     chosen = {
         "listen": json.dumps(listen) if listen else None,
         "secrets_file": secrets_file,
@@ -92,11 +98,14 @@ def relay(
     except (PlaneUnavailableError, RevocationsError) as unusable:
         _refuse(str(unusable))
     except OSError as failed:
-        _refuse(f"cannot start: {failed.strerror or failed}")
+        what = f"{failed.filename}: " if failed.filename else ""
+        _refuse(f"cannot start: {what}{failed.strerror or failed}")
 
 
 def _tell(line: str) -> None:
-    print(line, flush=True)
+    """Left out where it would wait for its reader: a line is shorter than what a pipe takes at once."""
+    if select.select([], [sys.stdout], [], 0)[1]:
+        print(line, flush=True)
 
 
 def _refuse(sentence: str) -> NoReturn:

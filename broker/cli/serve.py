@@ -21,6 +21,8 @@ def register(app: typer.Typer) -> None:
 
 def serve(config: ConfigFile = None, flags: Flags = None) -> None:
     """Run the edge: the inside, outside and admin listeners and the media relay."""
+    # Before there is a certificate to show again.
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
     settings = settings_or_exit(config, flags)
     if missing := [*missing_for_service(settings), *unusable_contents(settings)]:
         refuse(missing)

@@ -18,11 +18,18 @@ def _no_stranger(record: logging.LogRecord) -> bool:
     return not isinstance(error, HttpProcessingError | web.RequestPayloadError | ConnectionError)
 
 
+def _no_echo(record: logging.LogRecord) -> bool:
+    """False for what the event loop says of each write to a connection that is over: the other end decides
+    how many of those there are."""
+    return record.msg not in ("SSL connection is closed", "socket.send() raised exception.")
+
+
 def keep_strangers_out() -> None:
-    """Let no bytes that are not HTTP reach the log of the HTTP library."""
-    server_log = logging.getLogger("aiohttp.server")
-    if _no_stranger not in server_log.filters:
-        server_log.addFilter(_no_stranger)
+    """Let no client decide how much the libraries log."""
+    for name, allows in (("aiohttp.server", _no_stranger), ("asyncio", _no_echo)):
+        library = logging.getLogger(name)
+        if allows not in library.filters:
+            library.addFilter(allows)
 
 
 def configure_logs(level: int = logging.INFO) -> None:

@@ -10,9 +10,9 @@ import json
 import signal
 import ssl
 from collections.abc import AsyncIterator, Callable, Coroutine
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
+from threading import Thread
 
 import structlog
 from aiohttp import web
@@ -26,7 +26,7 @@ from config.relay import RelaySettings
 from config.settings import Settings
 from relay.configured import configured_secrets
 from relay.planes.choice import choose_plane
-from relay.revocations import NOBODY, Revocations, RevocationsError, read_revocations
+from relay.revocations import MAX_BYTES, NOBODY, Revocations, RevocationsError, read_revocations
 from relay.service import Relay
 from relay.turn.events import AllocationGone
 
@@ -34,6 +34,9 @@ log = structlog.get_logger("turngate.relay")
 
 FIXED = ("listen", "realm", "relayed_prefix", "pairing", "plane", "socket_buffer_bytes")
 """Settings that only a restart changes."""
+
+
+Fresh = tuple[Settings, Revocations]
 
 
 class UnusableError(Exception):
@@ -107,24 +110,15 @@ class _Alone:
 
     async def reload(self) -> None:
         """At each hang-up: all of it or, with any mistake, nothing."""
-        # Reading may take as long as the files are: in a thread of its own, so that media does not wait.
-        with ThreadPoolExecutor(1, thread_name_prefix="relay-reload") as reader:
-            while True:
-                await self.hang_up.wait()
-                self.hang_up.clear()
-                try:
-                    fresh = await asyncio.get_running_loop().run_in_executor(reader, self._read)
-                    self._take_over(*fresh)
-                except (
-                    ConfigurationErrors,
-                    OSError,
-                    ssl.SSLError,
-                    RevocationsError,
-                    UnusableError,
-                ) as mistake:
-                    self._keep(mistake)
+        while True:
+            await self.hang_up.wait()
+            self.hang_up.clear()
+            try:
+                self._take_over(*await _aside(self._read))
+            except (ConfigurationErrors, OSError, ssl.SSLError, RevocationsError, UnusableError) as mistake:
+                self._keep(mistake)
 
-    def _read(self) -> tuple[Settings, Revocations]:
+    def _read(self) -> Fresh:
         settings = self._load()
         if not settings.relay.secrets:
             raise UnusableError("relay.secrets is not set")
@@ -150,14 +144,14 @@ class _Alone:
         await self.drain.wait()
         self._relay.drain()
         seconds = self._settings.relay.drain_seconds
-        log.info("relay.draining", allocations=len(self._relay.allocations()), at_most_seconds=seconds)
+        log.info("relay.draining", allocations=self._relay.allocation_count, at_most_seconds=seconds)
         try:
             async with asyncio.timeout(seconds):
-                while self._relay.allocations():
+                while self._relay.allocation_count:
                     self._released.clear()
                     await self._released.wait()
         except TimeoutError:
-            log.warning("relay.drain_timed_out", allocations=len(self._relay.allocations()))
+            log.warning("relay.drain_timed_out", allocations=self._relay.allocation_count)
         self.stop.set()
 
     async def report(self) -> None:
@@ -170,7 +164,37 @@ class _Alone:
     async def count(self, reporting: Reporting) -> None:
         while True:
             await asyncio.sleep(reporting.stats_seconds)
-            reporting.tell(json.dumps(stats(self._relay.counters())))
+            try:
+                reporting.tell(json.dumps(stats(self._relay.counters())))
+            except OSError:
+                # Whoever read them has gone away; the relay has other things to do.
+                return
+
+
+async def _aside(read: Callable[[], Fresh]) -> Fresh:
+    """Reading takes as long as the files are, and for ever where one is a pipe nobody writes to: in a thread
+    of its own, for which neither media nor the end of the process waits."""
+    loop = asyncio.get_running_loop()
+    done: asyncio.Future[Fresh] = loop.create_future()
+
+    def settle(fresh: Fresh | None, mistake: Exception | None) -> None:
+        if done.done():
+            return
+        if fresh is None:
+            done.set_exception(mistake or UnusableError("nothing was read"))
+        else:
+            done.set_result(fresh)
+
+    def work() -> None:
+        try:
+            outcome: tuple[Fresh | None, Exception | None] = read(), None
+        except Exception as mistake:
+            outcome = None, mistake
+        with suppress(RuntimeError):  # the loop is gone
+            loop.call_soon_threadsafe(settle, *outcome)
+
+    Thread(target=work, name="relay-reload", daemon=True).start()
+    return await done
 
 
 def _context(settings: Settings) -> ssl.SSLContext | None:
@@ -183,7 +207,8 @@ def _context(settings: Settings) -> ssl.SSLContext | None:
 def _revocations(settings: RelaySettings) -> Revocations:
     if settings.revocations_file is None:
         return NOBODY
-    return read_revocations(settings.revocations_file.read_bytes())
+    with settings.revocations_file.open("rb") as opened:
+        return read_revocations(opened.read(MAX_BYTES + 1))
 
 
 @asynccontextmanager
@@ -198,7 +223,7 @@ async def _served(metrics: Metrics, relay: Relay, at: tuple[str, int] | None) ->
 
     async def healthz(_: web.Request) -> web.Response:
         """503 while it drains, so that whoever balances load sends nobody here."""
-        draining = relay.counters().draining
+        draining = relay.draining
         return web.json_response({"ok": not draining}, status=503 if draining else 200)
 
     app = web.Application()

@@ -35,7 +35,7 @@ from broker.shell.effects import Effects
 from broker.shell.facts import Facts
 from broker.shell.gateway.admin import admin_app
 from broker.shell.gateway.edge import Edge, fresh_id
-from broker.shell.gateway.first_byte import serve_tls
+from broker.shell.gateway.first_byte import TlsPort
 from broker.shell.gateway.inside import inside_app
 from broker.shell.gateway.outside import outside_app
 from broker.shell.gateway.pages import Pages
@@ -239,7 +239,7 @@ async def _listeners(edge: Edge, tls: ssl.SSLContext) -> AsyncIterator[None]:
         (admin_app(edge), edge.settings.admin),
     )
     runners: list[web.AppRunner] = []
-    servers: list[asyncio.Server] = []
+    ports: list[TlsPort] = []
     try:
         for app, listener in apps:
             runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0, keepalive_timeout=30.0)
@@ -248,11 +248,12 @@ async def _listeners(edge: Edge, tls: ssl.SSLContext) -> AsyncIterator[None]:
             if listener is edge.settings.admin or runner.server is None:
                 await web.TCPSite(runner, listener.address, listener.port, ssl_context=tls).start()
             else:
-                speaks = runner.server, edge.media.stream
-                servers.append(await serve_tls(*speaks, listener.address, listener.port, tls))
+                port = TlsPort(runner.server, edge.media.stream)
+                ports.append(port)
+                await port.listen(listener.address, listener.port, tls)
         yield
     finally:
-        for server in servers:
-            server.close()
+        for port in ports:
+            port.close()
         for runner in runners:
             await runner.cleanup()

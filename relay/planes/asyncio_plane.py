@@ -13,7 +13,7 @@ from time import monotonic
 
 from relay.planes.egress_queue import EgressQueue, StreamTarget
 from relay.planes.punt_queue import PuntQueue
-from relay.planes.row import Row, SessionTally
+from relay.planes.row import Row, SessionTally, Tally
 from relay.planes.token_bucket import TokenBucket
 from relay.vocabulary import (
     Address,
@@ -151,6 +151,12 @@ class AsyncioPlane:
     def counters(self, session_id: str) -> dict[Leg, RouteCounters]:
         session = self._sessions.get(session_id)
         return {leg: row.counters() for leg, row in session.rows.items()} if session else {}
+
+    def totals(self) -> RouteCounters:
+        tally = Tally()
+        for row in self._rows.values():
+            row.add_to(tally)
+        return tally.counters()
 
     def plane_counters(self) -> PlaneCounters:
         return self._queue.counters(self._send_failed, self._egress.refused)

@@ -33,6 +33,20 @@ class SessionTally:
         self.rows: dict[Leg, Row] = {}
 
 
+class Tally:
+    """A sum in the making."""
+
+    __slots__ = ("bytes", "drops", "packets")
+
+    def __init__(self) -> None:
+        self.packets = 0
+        self.bytes = 0
+        self.drops: dict[DropReason, int] = {}
+
+    def counters(self) -> RouteCounters:
+        return RouteCounters(self.packets, self.bytes, self.drops)
+
+
 class Row:
     """One route, compiled."""
 
@@ -122,6 +136,12 @@ class Row:
             (b"\x00\x17", body.to_bytes(2, "big"), self._head, self._peer, b"\x00\x13",
              length.to_bytes(2, "big"), payload, padding)
         )  # fmt: skip
+
+    def add_to(self, tally: Tally) -> None:
+        tally.packets += self._packets
+        tally.bytes += self._bytes
+        for reason, count in self._drops.items():
+            tally.drops[reason] = tally.drops.get(reason, 0) + count
 
     def counters(self) -> RouteCounters:
         return RouteCounters(self._packets, self._bytes, dict(self._drops), self._last_seen)

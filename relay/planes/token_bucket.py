@@ -15,6 +15,12 @@ class TokenBucket:
         self._tokens = burst
         self._filled_at: float | None = None
 
+    def set_rate(self, per_second: float, burst: float) -> None:
+        """From now on; what is there stays, up to the new burst."""
+        self._per_second = per_second
+        self._burst = burst
+        self._tokens = min(self._tokens, burst)
+
     def left(self, now: float) -> float:
         """What could be spent now (monotonic seconds), the reserve included."""
         if self._filled_at is not None:

@@ -23,14 +23,17 @@ MEDIA_BACKLOG_BYTES = 128 << 10
 much again may be on its way here."""
 BACKLOG_BYTES = 512 << 10
 """What may wait for a client before an answer to it ends the connection: it reads nothing any more."""
-OWNER_MESSAGES_PER_SECOND, OWNER_BURST = 8000, 1024
+UNREAD_SECONDS = 15
+"""How long a client may leave unread what it was sent. Then the system ends the connection, whatever state
+the layers above are in."""
+OWNER_MESSAGES_PER_SECOND, OWNER_BURST = 8000, 512
 STRANGER_MESSAGES_PER_SECOND, STRANGER_BURST = 20, 64
 """What is read of a client; who sends more is not read for a while. A segment holds hundreds of messages:
 without this, one connection would cost more than a flood of datagrams."""
 _BATCH = 64
 _DISCARD = struct.pack("ii", 1, 0)
 """Of SO_LINGER: closing throws away what the kernel has not sent."""
-_UNREAD_SECONDS = 0.02
+_PAUSE_SECONDS = 0.02
 _UNSENT_IN_KERNEL_BYTES = 64 << 10
 
 
@@ -56,6 +59,7 @@ class Stream(asyncio.Protocol):
         connected = transport.get_extra_info("socket")
         # Media that waits is worth nothing: let it wait here, where it is counted, and not in the kernel.
         connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, _UNSENT_IN_KERNEL_BYTES)
+        connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, UNREAD_SECONDS * 1000)
         self._connection = cast("asyncio.Transport", transport)
         self._connection.set_write_buffer_limits(MEDIA_BACKLOG_BYTES)
         self.five_tuple = FiveTuple(self._transport_kind, Address(*client[:2]), Address(*server[:2]))
@@ -66,24 +70,25 @@ class Stream(asyncio.Protocol):
         connection, five_tuple = self._connection, self.five_tuple
         if connection is None or five_tuple is None or connection.is_closing():
             return
-        while True:
-            allowed = min(_BATCH, int(self._budget.left(monotonic())))
-            try:
-                messages = self._framing.feed(data, allowed)
-            except MalformedError:
-                self._streams.garbage += 1
-                self.abort()
-                return
-            for message in messages:
-                self._streams.received(five_tuple, message)
-            self._budget.spend(len(messages))
-            if not allowed:
-                self._read_later(connection)
-                return
-            if len(messages) < allowed:
-                self._read_on(connection)
-                return
-            data = b""
+        allowed = min(_BATCH, int(self._budget.left(monotonic())))
+        try:
+            messages = self._framing.feed(data, allowed)
+        except MalformedError:
+            self._streams.garbage += 1
+            self.abort()
+            return
+        for message in messages:
+            self._streams.received(five_tuple, message)
+        self._budget.spend(len(messages))
+        if len(messages) < allowed:
+            self._read_on(connection)
+        else:
+            # There may be more: others first, and when nothing more is allowed a while later.
+            self._read_later(connection, 0 if allowed else _PAUSE_SECONDS)
+
+    def eof_received(self) -> None:
+        """A client that sends nothing more is gone, whatever it could still be sent."""
+        self.abort()
 
     def connection_lost(self, error: Exception | None) -> None:
         self._connection = None
@@ -96,9 +101,9 @@ class Stream(asyncio.Protocol):
         """Somebody with an allocation may send media, and so long messages and many of them."""
         self._framing.max_bytes = MAX_MESSAGE_BYTES if owner else MAX_STRANGER_MESSAGE_BYTES
         if owner:
-            self._budget = TokenBucket(OWNER_MESSAGES_PER_SECOND, OWNER_BURST)
+            self._budget.set_rate(OWNER_MESSAGES_PER_SECOND, OWNER_BURST)
         else:
-            self._budget = TokenBucket(STRANGER_MESSAGES_PER_SECOND, STRANGER_BURST)
+            self._budget.set_rate(STRANGER_MESSAGES_PER_SECOND, STRANGER_BURST)
 
     def pause_writing(self) -> None:
         """More than MEDIA_BACKLOG_BYTES wait."""
@@ -128,10 +133,10 @@ class Stream(asyncio.Protocol):
             connected.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _DISCARD)
             self._connection.abort()
 
-    def _read_later(self, connection: asyncio.Transport) -> None:
+    def _read_later(self, connection: asyncio.Transport, seconds: float) -> None:
         if self._later is None:
             connection.pause_reading()
-        self._later = asyncio.get_running_loop().call_later(_UNREAD_SECONDS, self.data_received, b"")
+        self._later = asyncio.get_running_loop().call_later(seconds, self.data_received, b"")
 
     def _read_on(self, connection: asyncio.Transport) -> None:
         if self._later is not None:

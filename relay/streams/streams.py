@@ -53,11 +53,17 @@ class Streams:
 
     def opened(self, stream: Stream, five_tuple: FiveTuple) -> bool:
         """Whether this connection may stay."""
-        full = self._strangers_of.get(network_of(five_tuple.client.ip), 0) >= MAX_STRANGERS_OF_NETWORK
-        if full or len(self._live) >= self.max_streams or five_tuple in self._live:
+        room = self.max_streams - len(self._live)
+        of_network = self._strangers_of.get(network_of(five_tuple.client.ip), 0)
+        if (
+            room < 0
+            or (room == 0 and not self._strangers)
+            or of_network >= MAX_STRANGERS_OF_NETWORK
+            or five_tuple in self._live
+        ):
             self.refused += 1
             return False
-        if len(self._strangers) >= MAX_STRANGERS:
+        if room == 0 or len(self._strangers) >= MAX_STRANGERS:
             self.refused += 1
             self.close(next(iter(self._strangers)))
         self._live[five_tuple] = stream

@@ -110,6 +110,10 @@ class TurnServer:
         """Every live allocation, oldest first; to be read only."""
         return list(self._table.by_five_tuple.values())
 
+    @property
+    def allocation_count(self) -> int:
+        return len(self._table.by_five_tuple)
+
     def session_ip(self, session_id: str) -> str | None:
         """The relayed address of a session; None until its first allocation."""
         session = self._table.sessions.get(session_id)

@@ -23,6 +23,8 @@ class Session:
     payload_types: frozenset[int] | None
     audio_payload_types: frozenset[int] = frozenset()
     same_party_may_meet: bool = False
+    was_used: bool = False
+    """Whether anybody ever allocated in it; otherwise nobody needs to hear of its end."""
     ip: str | None = None
     """From the first allocation on."""
     allocations: dict[Address, Allocation] = field(default_factory=dict)

@@ -166,6 +166,7 @@ class AllocationTable:
         self.by_five_tuple[allocation.five_tuple] = allocation
         self._by_username.setdefault(allocation.username, {})[allocation] = None
         allocation.session.allocations[allocation.relayed] = allocation
+        allocation.session.was_used = True
 
     def remove(self, allocation: Allocation, reason: GoneReason, now: Now, out: list[Command]) -> None:
         session = allocation.session
@@ -242,7 +243,8 @@ class AllocationTable:
         """End a session that only a credential admitted, once nothing is left of it."""
         if session.expires_at is None and not session.allocations and not self._has_reservation(session):
             del self.sessions[session.session_id]
-            out.append(RemoveSession(session.session_id))
+            if session.was_used:
+                out.append(RemoveSession(session.session_id))
             self._close(session, now)
 
     def _close(self, session: Session, now: Now) -> None:

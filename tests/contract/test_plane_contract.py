@@ -238,6 +238,18 @@ async def test_counters_count_payloads_and_go_on_when_a_row_is_replaced(at: Benc
     assert counters.last_seen is not None
 
 
+async def test_the_totals_are_the_sum_of_the_rows_that_are_there(at: Bench) -> None:
+    assert at.plane.totals() == RouteCounters()
+    at.plane.install(at.route(0x4000, payload_types=frozenset({96})))
+    at.plane.install(at.route(0x4002, session_id="s2", payload_types=frozenset()))
+    for datagram in (on(0x4000, rtp(96)), on(0x4000, rtp(97)), on(0x4002, RTCP), on(0x4002, rtp(96))):
+        at.alice.send(datagram)
+    await at.settled()
+    assert at.plane.totals() == RouteCounters(2, 40 + len(RTCP), {DropReason.PAYLOAD_TYPE: 2})
+    at.plane.remove_session("s2")
+    assert at.plane.totals() == RouteCounters(1, 40, {DropReason.PAYLOAD_TYPE: 1})
+
+
 async def test_nothing_leaves_by_a_removed_row_and_its_last_counters_are_given(at: Bench) -> None:
     route = at.route()
     at.plane.install(route)

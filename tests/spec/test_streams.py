@@ -215,6 +215,17 @@ def test_connections_are_bounded_in_all_owners_included() -> None:
     assert house.streams.refused == 2
 
 
+def test_where_all_places_are_taken_the_oldest_stranger_makes_room() -> None:
+    house = House(max_streams=3)
+    owner = house.client()
+    house.streams.own(owner.five_tuple)
+    strangers = [house.client() for _ in range(2)]
+    newcomer = house.client()
+    assert [one.ended() for one in (owner, *strangers, newcomer)] == [False, True, False, False]
+    assert len(house.streams) == 3
+    assert house.streams.refused == 1
+
+
 def test_what_is_remembered_goes_with_the_connections(house: House) -> None:
     chance = Random(7)
     clients = [house.client()]

@@ -6,6 +6,7 @@ import pytest
 
 from relay.credentials import TurnCredential, password_for
 from relay.stun import attributes as a
+from relay.stun.message import Field, Method
 from relay.turn.allocation_rate import BURST, PER_SECOND
 from relay.turn.events import (
     Admission,
@@ -15,13 +16,14 @@ from relay.turn.events import (
     Disown,
     EndSession,
     GoneReason,
+    Received,
     Refused,
     RemoveSession,
     TurnRules,
 )
 from relay.turn.refusal import RefusalReason
 from relay.vocabulary import Address
-from tests.spec.turn_world import SECRET, Client, Delivery, World, code_of
+from tests.spec.turn_world import SECRET, UDP, Client, Delivery, World, code_of
 
 PREFIX = "198.18.0.0/15"
 
@@ -360,3 +362,16 @@ def test_8656_7_2_a_session_that_only_its_credential_admits_keeps_its_rate_when_
         world.passes(0)
     assert codes == [0] * BURST + [486, 486]
     assert world.server.session_ip("s1") is None
+
+
+def test_the_end_of_a_session_in_which_nobody_allocated_is_not_told() -> None:
+    world = alone()
+    alice = world.client()
+    alice.learn_nonce()
+    bad_token: Field = (a.RESERVATION_TOKEN, bytes(8))
+    told = world.handle(Received(alice.five_tuple, alice.signed(Method.ALLOCATE, [UDP, bad_token])))
+    assert not [command for command in told if isinstance(command, RemoveSession)]
+    assert world.server.session_ip("s1") is None
+    alice.allocate()
+    told = world.handle(Received(alice.five_tuple, alice.signed(Method.REFRESH, [(a.LIFETIME, 0)])))
+    assert RemoveSession("s1") in told

@@ -19,45 +19,77 @@ _BACKLOG = 512
 Speaks = Callable[[], asyncio.Protocol]
 
 
+class TlsPort:
+    """A listener that carries both; `http` and `turn` make the protocol of a connection."""
+
+    def __init__(self, http: Speaks, turn: Speaks) -> None:
+        self.http = http
+        self.turn = turn
+        self.silent: set[FirstByte] = set()
+        """Connections that have not said anything yet."""
+        self._server: asyncio.Server | None = None
+
+    async def listen(self, address: str, port: int, tls: ssl.SSLContext) -> None:
+        """Raises OSError."""
+        self._server = await asyncio.get_running_loop().create_server(
+            lambda: FirstByte(self),
+            address,
+            port,
+            ssl=tls,
+            ssl_handshake_timeout=HANDSHAKE_SECONDS,
+            backlog=_BACKLOG,
+        )
+
+    @property
+    def is_open(self) -> bool:
+        return self._server is not None
+
+    def close(self) -> None:
+        """Take no more connections, and hand none over; those handed over are not ours."""
+        if self._server is not None:
+            self._server.close()
+            self._server = None
+        for connection in tuple(self.silent):
+            connection.abort()
+
+
 class FirstByte(asyncio.Protocol):
     """Waits for one byte, hands the connection to whom it is for, and is out of the way."""
 
-    def __init__(self, http: Speaks, turn: Speaks) -> None:
-        self._http = http
-        self._turn = turn
+    def __init__(self, port: TlsPort) -> None:
+        self._port = port
         self._transport: asyncio.Transport | None = None
         self._patience: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)
-        loop = asyncio.get_running_loop()
-        self._patience = loop.call_later(FIRST_BYTE_SECONDS, self._transport.abort)
+        if not self._port.is_open:
+            # Its handshake was still on when the port closed.
+            self.abort()
+            return
+        self._port.silent.add(self)
+        self._patience = asyncio.get_running_loop().call_later(FIRST_BYTE_SECONDS, self.abort)
 
     def data_received(self, data: bytes) -> None:
         transport = self._transport
-        if transport is None or self._patience is None:
+        if transport is None or self not in self._port.silent:
             return
-        self._patience.cancel()
-        speaks = self._turn if data[0] <= LAST_STUN_BYTE else self._http
+        self._done()
+        speaks = self._port.turn if data[0] <= LAST_STUN_BYTE else self._port.http
         protocol = speaks()
         transport.set_protocol(protocol)
         protocol.connection_made(transport)
         protocol.data_received(data)
 
     def connection_lost(self, error: Exception | None) -> None:
+        self._done()
+
+    def abort(self) -> None:
+        self._done()
+        if self._transport is not None:
+            self._transport.abort()
+
+    def _done(self) -> None:
+        self._port.silent.discard(self)
         if self._patience is not None:
             self._patience.cancel()
-
-
-async def serve_tls(
-    http: Speaks, turn: Speaks, address: str, port: int, tls: ssl.SSLContext
-) -> asyncio.Server:
-    """Listens on a TLS port that carries both. Raises OSError."""
-    return await asyncio.get_running_loop().create_server(
-        lambda: FirstByte(http, turn),
-        address,
-        port,
-        ssl=tls,
-        ssl_handshake_timeout=HANDSHAKE_SECONDS,
-        backlog=_BACKLOG,
-    )
