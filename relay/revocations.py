@@ -42,7 +42,7 @@ def read_revocations(content: bytes) -> Revocations:
     if len(content) > MAX_BYTES:
         raise RevocationsError(f"it is larger than {MAX_BYTES} bytes")
     try:
-        lines = content.decode("ascii").splitlines()
+        lines = content.decode("ascii").split("\n")
     except UnicodeDecodeError:
         raise RevocationsError("it is not ASCII text") from None
     found: dict[str, set[str]] = {"credential": set(), "session": set(), "user": set()}

@@ -51,7 +51,7 @@ class Allocator:
             five_tuple=five_tuple,
             username=requester.username,
             claim=requester.claim,
-            key=requester.seal.key,
+            seal=requester.seal,
             algorithm=requester.algorithm,
             session=session,
             party=party,

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from relay.credentials import ClaimedName
 from relay.stun.integrity import PasswordAlgorithm
+from relay.turn.refusal import Seal
 from relay.turn.session import Session
 from relay.vocabulary import Address, FiveTuple, Leg, Route
 
@@ -39,7 +40,8 @@ class Allocation:
     username: bytes
     claim: ClaimedName
     """What the username says."""
-    key: bytes = field(repr=False)
+    seal: Seal
+    """Of the Allocate request: what its answer was sealed with."""
     algorithm: PasswordAlgorithm
     """By which the key was made."""
     session: Session

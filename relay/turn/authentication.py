@@ -88,9 +88,9 @@ class Authenticator:
             allocation.username,
             allocation.algorithm,
         )
-        if allocation is not None and owner and request.verifies(allocation.key):
+        if allocation is not None and owner and request.verifies(allocation.seal.key):
             # A running call outlives the rotation of the secret that let it in.
-            return allocation.key
+            return allocation.seal.key
         for password in self.secrets.passwords(username):
             key = long_term_key(username, self._realm, password, algorithm)
             if request.verifies(key):

@@ -241,7 +241,8 @@ class TurnServer:
         out: list[Command],
     ) -> None:
         if allocation is not None:
-            if message.transaction_id != allocation.transaction_id:
+            first = (allocation.transaction_id, allocation.seal)
+            if (message.transaction_id, requester.seal) != first:
                 raise RefusalError(RefusalReason.ALLOCATION_EXISTS)
             # A retransmission gets the same answer.
             out.append(Send(five_tuple, allocation.response))

@@ -11,7 +11,7 @@ from relay.stun import attributes as a
 from relay.stun.message import Field, Message, MessageClass, Method, build
 from relay.turn.authentication import OFFERED
 from relay.turn.events import Reconfigure, Refused, TurnRules
-from relay.turn.refusal import RefusalReason
+from relay.turn.refusal import RefusalReason, Seal
 from relay.vocabulary import Address, FiveTuple, Transport
 from tests.spec.turn_world import CREDENTIAL_SECONDS, SECRET, UDP, UNKNOWN_REQUIRED, World, code_of
 
@@ -272,7 +272,7 @@ def test_8656_6_no_password_is_kept_and_no_key_is_shown(world: World) -> None:
     alice.allocate()
     (allocation,) = world.server.allocations()
     kept = [getattr(allocation, name) for name in allocation.__slots__]
-    assert alice.key in kept
+    assert Seal(alice.key) in kept
     password = alice.credential.password
     assert [one for one in kept if one in (password, password.encode())] == []
     assert password not in repr(kept)
