@@ -16,7 +16,7 @@ PACKAGES := config auth relay broker
 PIP_INSTALL := $(BIN)/pip install --quiet --disable-pip-version-check
 
 # Every suite has a budget in seconds: a hang fails the run instead of holding it.
-SUITES := spec:180 wire:60 property:180 house:180 edge:300 acceptance:400 browser:300
+SUITES := spec:180 wire:60 property:180 fuzz:60 house:180 edge:480 acceptance:400 browser:300
 
 # What the tests need beside Python: real servers to test against, a browser, and tools to look at sockets.
 DEBIAN_PACKAGES := coturn chromium iproute2 nftables tcpdump strace libnss3-tools
@@ -88,6 +88,15 @@ soak: setup-test ## Hold an eleven-minute call through a served edge; not one me
 soak-browser: setup-test ## The same between two Chromium pages
 	@$(BIN)/python -m loadtests.soak_browser
 
+$(VENV)/.setup-fuzz: requirements/fuzz.txt $(VENV)/.setup
+	@echo 'installing what fuzzing needs into $(VENV)' >&2
+	$(PIP_INSTALL) --require-hashes -r requirements/fuzz.txt
+	touch $@
+
+.PHONY: fuzz
+fuzz: $(VENV)/.setup-fuzz ## Fuzz the parsers of the relay and its TURN core, so long in all [SECONDS=600]
+	@$(BIN)/python -m tests.fuzz.run $(or $(SECONDS),600)
+
 .PHONY: docs
 docs: setup ## Write the reference pages and sample files that are generated from declarations
 	@$(BIN)/python -m config.reference
@@ -154,6 +163,7 @@ requirements: $(VENV)/.setup-test ## Pin the dependencies of pyproject.toml agai
 	$(PIP_COMPILE) -o requirements/runtime.txt pyproject.toml
 	$(PIP_COMPILE) --extra test --extra dev -c requirements/runtime.txt -c requirements/build.txt \
 	    -o requirements/test.txt pyproject.toml
+	$(PIP_COMPILE) --extra fuzz -c requirements/runtime.txt -o requirements/fuzz.txt pyproject.toml
 
 .PHONY: clean
 clean: ## Remove what was built and what tools cached; .venv and var stay

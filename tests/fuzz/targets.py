@@ -1,0 +1,110 @@
+"""What is fuzzed: functions that take any bytes, and raise when a law is broken."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from itertools import pairwise
+from typing import Final
+
+from relay.stun import attributes as a
+from relay.stun import channel_data
+from relay.stun.framing import MAX_MESSAGE_BYTES, StreamFraming, padded
+from relay.stun.malformed import MalformedError
+from relay.stun.message import HEADER_LENGTH, parse
+from tests.fuzz.scene import Scene
+from tests.fuzz.script import decode
+
+Target = Callable[[bytes], None]
+
+
+def stun(data: bytes) -> None:
+    """A message or MalformedError, and so is each of its attributes.
+
+    They fill it up to its integrity, and what is read of them writes back to the same.
+    """
+    try:
+        message = parse(data)
+    except MalformedError:
+        return
+    assert message.raw == data
+    covered = HEADER_LENGTH + sum(4 + (len(value) + 3 & ~3) for _, value in message.attributes)
+    places = [at for at in (message.integrity_at, message.sha256_at) if at is not None]
+    assert covered == (places[0] if places else len(data) - 8 * message.has_fingerprint)
+    assert places == sorted(places)
+    assert message.verifies(b"key") in (True, False)
+    assert message.has_integrity or not message.verifies(b"key")
+    for number, attribute in a.KNOWN.items():
+        stands = [value for kind, value in message.attributes if kind == number]
+        try:
+            values = message.every(attribute)
+        except MalformedError:
+            assert stands
+            continue
+        assert len(values) == len(stands)
+        for value in values:
+            again = attribute.pack(value, message.transaction_id)
+            assert attribute.unpack(again, message.transaction_id) == value
+    assert set(message.unknown()).isdisjoint(a.KNOWN)
+
+
+def channel(data: bytes) -> None:
+    """ChannelData or MalformedError; what is read writes back to the same, and a stream carries it."""
+    try:
+        number, payload = channel_data.parse(data)
+    except MalformedError:
+        return
+    framed = channel_data.build(number, payload)
+    assert data.startswith(framed)
+    assert StreamFraming().feed(padded(framed)) == [framed]
+
+
+def framing(data: bytes) -> None:
+    """The same messages or MalformedError however a stream is cut.
+
+    The first bytes say how: the longest message, the most at once, how many cuts and where.
+    """
+    if len(data) < 4:
+        return
+    limit = int.from_bytes(data[:2], "big")
+    count = data[2] & 15
+    cuts, stream = data[3 : 3 + count], data[3 + count :]
+    places = sorted(place * len(stream) // 256 for place in cuts)
+    pieces = [stream[start:end] for start, end in pairwise([0, *places, len(stream)])]
+    bytewise = [bytes((byte,)) for byte in stream]
+    found, ended = _feed(pieces, limit, data[2] >> 4 or MAX_MESSAGE_BYTES)
+    expected, ends = _feed(bytewise, limit, MAX_MESSAGE_BYTES)
+    assert ended == ends
+    assert found == expected[: len(found)]
+    assert ends or found == expected
+
+
+def _feed(pieces: list[bytes], limit: int, most: int) -> tuple[list[bytes], bool]:
+    """The messages, at most so many with a call, and whether the stream ended in an error."""
+    stream = StreamFraming(limit)
+    found: list[bytes] = []
+    for piece in pieces:
+        try:
+            messages = stream.feed(piece, most)
+            found += messages
+            while len(messages) == most:
+                messages = stream.feed(b"", most)
+                found += messages
+        except MalformedError:
+            return found, True
+        assert len(stream._rest) < max(limit, 1)
+    for message in found:
+        assert len(padded(message)) <= limit
+        length = int.from_bytes(message[2:4], "big")
+        is_stun = message[0] <= 3
+        assert len(message) == length + (HEADER_LENGTH if is_stun else channel_data.HEADER_LENGTH)
+        assert not is_stun or length % 4 == 0
+    return found, False
+
+
+def server(data: bytes) -> None:
+    """A TURN server keeps the laws of `tests.fuzz.laws` whatever comes to it."""
+    script = decode(data)
+    Scene(script).play(script)
+
+
+TARGETS: Final[dict[str, Target]] = {"stun": stun, "channel": channel, "framing": framing, "server": server}
