@@ -48,9 +48,7 @@ class PuntQueue:
 
     def own(self, five_tuple: FiveTuple) -> None:
         if five_tuple not in self._owned:
-            bucket = self._owned[five_tuple] = TokenBucket(_OWNED_RATE, _OWNED_BURST)
-            # A tenth to begin with: allocating again and again is not to be worth a burst each time.
-            bucket.spend(_OWNED_BURST * 0.9)
+            self._owned[five_tuple] = TokenBucket(_OWNED_RATE, _OWNED_BURST)
 
     def disown(self, five_tuple: FiveTuple) -> None:
         self._owned.pop(five_tuple, None)

@@ -89,13 +89,18 @@ class Peers:
             self._router.refresh_around(allocation, at, out)
 
     def _end_expired_channels(self, request: AllocatedRequest, number: int, peer: Address) -> None:
-        allocation = request.allocation
+        """Of this number and to this peer, without waiting for the sweep."""
+        allocation, at = request.allocation, request.now.monotonic
         for one in (number, allocation.channel_to.get(peer, number)):
             channel = allocation.channels.get(one)
-            if channel is not None and channel.expires_at <= request.now.monotonic:
+            if channel is not None and channel.expires_at <= at:
                 self._router.withdraw(allocation, one, request.before)
                 del allocation.channels[one]
                 del allocation.channel_to[channel.peer]
+                sender = allocation.session.allocations.get(channel.peer)
+                if sender is not None:
+                    # What this one sends must not come by a number that may mean somebody else now.
+                    self._router.refresh(sender, allocation.relayed, at, request.before)
 
     @staticmethod
     def _check_family(allocation: Allocation, peer: Address) -> None:

@@ -17,6 +17,11 @@ HAS_GROWN = """async ([kind, count, first]) => {
   return figures !== undefined && figures.received[kind][count] > first;
 }"""
 
+GOES_BY = """async (transport) => {
+  const { path } = await document.querySelector("tg-call").client.media.figures();
+  return path !== null && path.relay_protocol === transport;
+}"""
+
 
 async def figures_of(page: Page) -> dict[str, Any]:
     report: dict[str, Any] | None = await page.evaluate(REPORT)
@@ -28,3 +33,13 @@ async def grows(page: Page, kind: str, count: str) -> None:
     """Waits until what this page receives has grown since now."""
     first = (await figures_of(page))["received"][kind][count]
     await until(page, HAS_GROWN, [kind, count, first])
+
+
+async def goes_by(page: Page, transport: str) -> None:
+    """Waits until this side reaches the relay so.
+
+    Where several ways are open a browser may begin by another before it settles for the best.
+    """
+    await until(page, GOES_BY, transport)
+    path = (await figures_of(page))["path"]
+    assert (path["local"], path["remote"]) == ("relay", "relay")

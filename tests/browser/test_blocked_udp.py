@@ -12,7 +12,7 @@ from playwright.async_api import Page, async_playwright, expect
 
 from tests.acceptance.blocked import SIDES, Blocked, edge_behind_a_firewall
 from tests.acceptance.namespaces import Namespaces
-from tests.browser.call_figures import figures_of, grows
+from tests.browser.call_figures import goes_by, grows
 from tests.browser.conftest import ARGUMENTS, ARTEFACTS, CHROMIUM, DEVICES, Browsing
 from tests.browser.visitor import enter_lobby, invite, let_in, open_conversation, picture, sign_in
 
@@ -74,9 +74,7 @@ async def test_pages_find_the_way_that_the_network_leaves_open_and_say_which(
             for page in (host, guest):
                 await grows(page, "video", "frames")
                 await grows(page, "audio", "packets")
-                path = (await figures_of(page))["path"]
-                assert (path["local"], path["remote"]) == ("relay", "relay")
-                assert path["relay_protocol"] == transport
+                await goes_by(page, transport)
                 await page.get_by_text("Connection details").click()
                 await expect(page.get_by_text(f"{transport} to the relay")).to_be_visible()
             await picture(host, ARTEFACTS, f"call-by-{transport}")

@@ -37,7 +37,7 @@ def run(target: str, seconds: int) -> Run:
     crashers, work = FOLDER / "crashers" / target, WORK / target
     for folder in (crashers, work):
         folder.mkdir(parents=True, exist_ok=True)
-    known = set(crashers.iterdir())
+    known = {path: path.read_bytes() for path in crashers.iterdir()}
     options = [
         f"-max_total_time={seconds}",
         f"-max_len={MAX_INPUT_BYTES}",
@@ -69,11 +69,16 @@ def run(target: str, seconds: int) -> Run:
         check=False,
     )
     (WORK / f"{target}.log").write_text(done.stdout, encoding="utf-8")
+    kept = sorted(set(crashers.iterdir()) - known.keys())
+    for path in kept:
+        if path.read_bytes() in known.values():
+            # It is here already, under a name that says what it is.
+            path.unlink()
     return Run(
         executions=_last(r"stat::number_of_executed_units: (\d+)", done.stdout),
         per_second=_last(r"stat::average_exec_per_sec: +(\d+)", done.stdout),
         covered=_last(r"\bcov: (\d+)", done.stdout),
-        found=sorted(set(crashers.iterdir()) - known),
+        found=[path for path in kept if path.exists()],
         failed=done.returncode != 0,
         log=done.stdout,
     )
