@@ -47,6 +47,7 @@ def edge_behind_a_firewall(folder: Path, blocked: Blocked) -> Iterator[tuple[Nam
     with Namespaces() as rooms:
         build(rooms)
         for side in SIDES:
+            rooms.without_ipv6(side)
             rooms.run(side, ["nft", "-f", "-"], _firewall(_RULES[blocked]))
         with ServedEdge(folder, addresses, rooms.prefix("dmz")) as edge:
             yield rooms, edge

@@ -74,6 +74,11 @@ class Namespaces:
         """Whether the kernel of `room` passes packets from one interface to another."""
         self.run(room, ["sh", "-c", f"echo {int(on)} > /proc/sys/net/ipv4/ip_forward"])
 
+    def without_ipv6(self, room: str) -> None:
+        """Otherwise `room` gets an address by itself a second or two from now, and browsers then start over
+        whatever they are at."""
+        self.run(room, ["sh", "-c", "echo 1 > /proc/sys/net/ipv6/conf/all/disable_ipv6"])
+
     def forwards(self, room: str) -> bool:
         return self.run(room, ["cat", "/proc/sys/net/ipv4/ip_forward"]).strip() != "0"
 

@@ -36,10 +36,7 @@ async def grows(page: Page, kind: str, count: str) -> None:
 
 
 async def goes_by(page: Page, transport: str) -> None:
-    """Waits until this side reaches the relay so.
-
-    Where several ways are open a browser may begin by another before it settles for the best.
-    """
+    """Waits until this side reaches the relay so."""
     await until(page, GOES_BY, transport)
     path = (await figures_of(page))["path"]
     assert (path["local"], path["remote"]) == ("relay", "relay")

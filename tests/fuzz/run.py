@@ -84,6 +84,12 @@ def run(target: str, seconds: int) -> Run:
     )
 
 
+def what_went_wrong(did: Run) -> str:
+    if did.found:
+        return f"broke a law: {', '.join(map(str, did.found))}"
+    return "broke a law with an input from before" if "ERROR: libFuzzer" in did.log else "was stopped"
+
+
 def _last(pattern: str, text: str) -> int:
     found = re.findall(pattern, text)
     return int(found[-1]) if found else 0
@@ -105,7 +111,7 @@ def main() -> int:
             failed.append(target)
             # What went wrong, without the engine's progress before it.
             print(did.log[max(did.log.rfind("\n === "), len(did.log) - 6000) :], file=sys.stderr)
-            print(f"{target} broke a law: {', '.join(map(str, did.found)) or 'by an input that was known'}")
+            print(f"{target} {what_went_wrong(did)}")
     print(f"{total:,} executions in all; {f'broken: {failed}' if failed else 'every law held'}")
     return 1 if failed else 0
 

@@ -8,6 +8,7 @@
  */
 
 import { figures } from "./figures.js";
+import { reachableUrls } from "./relay-path.js";
 import { relayTrouble } from "./relay-trouble.js";
 
 /** A relay that answers does so in a moment; browsers themselves wait some 40 seconds before they say it did not. */
@@ -57,6 +58,10 @@ export class CallMedia {
       bundlePolicy: "max-bundle",
     });
     this.#listen(this.#connection);
+    this.#step(async (connection) => {
+      const iceServers = [{ ...iceServer, urls: await reachableUrls(iceServer) }];
+      if (!this.#closed) connection.setConfiguration({ ...connection.getConfiguration(), iceServers });
+    });
   }
 
   /** For statistics and tests. */
