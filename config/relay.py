@@ -22,21 +22,19 @@ def relay_listener(text: str) -> str:
         raise ValueError("must be a listener such as udp://127.0.0.1:3478, tcp://[::1]:3478 or tls://...")
     if parts.path or parts.query or parts.fragment or parts.username is not None:
         raise ValueError("must be udp://, tcp:// or tls://, an address and a port only")
-    return f"{parts.scheme}://{_bracketed(listen_address(parts.hostname))}:{port}"
+    host = listen_address(parts.hostname)
+    return f"{parts.scheme}://[{host}]:{port}" if ":" in host else f"{parts.scheme}://{host}:{port}"
 
 
 def _alternate_server(text: str) -> str:
+    """Written as a listener is, without the transport: clients keep theirs."""
     try:
-        # One server is written as a listener is, without the transport: clients keep theirs.
-        return relay_listener(f"udp://{text}").removeprefix("udp://")
+        server = relay_listener(f"udp://{text}").removeprefix("udp://")
     except ValueError:
-        raise ValueError(
-            "must be an address and a port, such as 192.0.2.7:3478 or [2001:db8::7]:3478"
-        ) from None
-
-
-def _bracketed(host: str) -> str:
-    return f"[{host}]" if ":" in host else host
+        server = ""
+    if not server or server.endswith(":0"):
+        raise ValueError("must be an address and a port, such as 192.0.2.7:3478 or [2001:db8::7]:3478")
+    return server
 
 
 def _relayed_prefix(text: str) -> str:

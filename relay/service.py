@@ -60,6 +60,15 @@ class RelayCounters:
     streams_ended_as_garbage: int
     draining: bool
 
+    def dropped(self) -> dict[str, int]:
+        """Everything that was not passed on, by the name of its reason, wherever it was dropped."""
+        return {
+            **{reason.value: count for reason, count in self.forwarded.drops.items()},
+            **{reason.value: count for reason, count in self.dropped_by_control.items()},
+            "stranger": self.plane.punts_refused_stranger,
+            "owner_too_fast": self.plane.punts_refused_owned,
+        }
+
 
 class Relay:
     """Use as `async with Relay(...) as relay`: listeners are bound on entry, everything has stopped on exit.

@@ -7,6 +7,7 @@ import os
 import select
 import signal
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Literal, NoReturn
 from urllib.parse import urlsplit
@@ -103,9 +104,10 @@ def relay(
 
 
 def _tell(line: str) -> None:
-    """Left out where it would wait for its reader: a line is shorter than what a pipe takes at once."""
-    if select.select([], [sys.stdout], [], 0)[1]:
-        print(line, flush=True)
+    """Left out where nobody reads, or it would wait: a line is shorter than what a pipe takes at once."""
+    with suppress(OSError):
+        if select.select([], [sys.stdout], [], 0)[1]:
+            print(line, flush=True)
 
 
 def _refuse(sentence: str) -> NoReturn:

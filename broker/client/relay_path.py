@@ -98,15 +98,15 @@ async def _answers(path: RelayPath, tls: ssl.SSLContext, after_seconds: float) -
 class _Asked(asyncio.DatagramProtocol):
     def __init__(self, transaction_id: bytes) -> None:
         self._transaction_id = transaction_id
-        self.answered: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self.reachable: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
 
     def datagram_received(self, data: bytes, addr: object) -> None:
-        if _is_answer(data, self._transaction_id) and not self.answered.done():
-            self.answered.set_result(None)
+        if _is_answer(data, self._transaction_id) and not self.reachable.done():
+            self.reachable.set_result(True)
 
     def error_received(self, exc: Exception) -> None:
-        if not self.answered.done():
-            self.answered.set_exception(exc)
+        if not self.reachable.done():
+            self.reachable.set_result(False)
 
 
 async def _answers_by_udp(path: RelayPath) -> bool:
@@ -119,8 +119,7 @@ async def _answers_by_udp(path: RelayPath) -> bool:
             transport.sendto(request)
             with suppress(TimeoutError):
                 async with asyncio.timeout(UDP_TRY_SECONDS):
-                    await asyncio.shield(asked.answered)
-                return True
+                    return await asyncio.shield(asked.reachable)
         return False
     finally:
         transport.close()

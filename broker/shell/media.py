@@ -33,7 +33,7 @@ from relay.relay_events import EventsLost, RelayEvent, RequesterRefused, Session
 from relay.service import Relay
 from relay.streams.stream import Stream
 from relay.turn.events import Admission, AllocationGone, AllocationMade
-from relay.vocabulary import Limiter, Listener, Transport
+from relay.vocabulary import Address, Limiter, Listener, Transport
 
 log = structlog.get_logger(__name__)
 
@@ -127,15 +127,10 @@ def relay_urls(side: InsideSettings | OutsideSettings, listeners: Sequence[Liste
         ports = {one.address.ip: one.address.port for one in listeners if one.transport is transport}
         if ports:
             port = ports.get(side.relay_host, next(iter(ports.values())))
-            urls.append(f"turn:{host_and_port(side.relay_host, port)}?transport={transport}")
+            urls.append(f"turn:{Address(side.relay_host, port)}?transport={transport}")
     page = urlsplit(side.origin)
-    urls.append(f"turns:{host_and_port(page.hostname or '', page.port or 443)}?transport=tcp")
+    urls.append(f"turns:{Address(page.hostname or '', page.port or 443)}?transport=tcp")
     return urls
-
-
-def host_and_port(host: str, port: int) -> str:
-    """As a URL has it."""
-    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 def sending_limiter(bits_per_second: int) -> Limiter:

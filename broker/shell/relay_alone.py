@@ -9,17 +9,16 @@ import asyncio
 import json
 import signal
 import ssl
-from collections.abc import AsyncIterator, Callable, Coroutine
-from contextlib import asynccontextmanager, suppress
+from collections.abc import Callable, Coroutine
+from concurrent.futures import Future
 from dataclasses import dataclass
 from threading import Thread
 
 import structlog
-from aiohttp import web
 
 from broker.shell.metrics import Metrics
 from broker.shell.relay_log import log_event, stats
-from broker.shell.relay_metrics import RelayCollector
+from broker.shell.relay_metrics import RelayCollector, served_metrics
 from broker.shell.tls import reload_certificate, server_context
 from config.errors import ConfigurationErrors
 from config.relay import RelaySettings
@@ -69,7 +68,7 @@ async def run_alone(settings: Settings, load: Callable[[], Settings], reporting:
     metrics = Metrics()
     metrics.registry.register(RelayCollector(relay.counters))
     alone = _Alone(relay, tls, settings, load)
-    async with relay, _served(metrics, relay, reporting.metrics), asyncio.TaskGroup() as tasks:
+    async with relay, served_metrics(metrics, relay, reporting.metrics), asyncio.TaskGroup() as tasks:
         relay.revoke(revocations)
         loop = asyncio.get_running_loop()
         for number, handler in (
@@ -115,17 +114,17 @@ class _Alone:
             self.hang_up.clear()
             try:
                 self._take_over(*await _aside(self._read))
-            except (ConfigurationErrors, OSError, ssl.SSLError, RevocationsError, UnusableError) as mistake:
-                self._keep(mistake)
+            except (ConfigurationErrors, OSError, RevocationsError, UnusableError) as mistake:
+                log.error("relay.not_reloaded", why=str(mistake).splitlines())  # noqa: TRY400 (it says all)
+            except Exception:
+                # A defect of ours in reading files must not end everybody's calls.
+                log.exception("relay.not_reloaded")
 
     def _read(self) -> Fresh:
         settings = self._load()
         if not settings.relay.secrets:
             raise UnusableError("relay.secrets is not set")
         return settings, _revocations(settings.relay)
-
-    def _keep(self, mistake: Exception) -> None:
-        log.error("relay.not_reloaded", why=str(mistake).splitlines())
 
     def _take_over(self, settings: Settings, revocations: Revocations) -> None:
         if self._tls is not None:
@@ -164,37 +163,23 @@ class _Alone:
     async def count(self, reporting: Reporting) -> None:
         while True:
             await asyncio.sleep(reporting.stats_seconds)
-            try:
-                reporting.tell(json.dumps(stats(self._relay.counters())))
-            except OSError:
-                # Whoever read them has gone away; the relay has other things to do.
-                return
+            reporting.tell(json.dumps(stats(self._relay.counters())))
 
 
 async def _aside(read: Callable[[], Fresh]) -> Fresh:
     """Reading takes as long as the files are, and for ever where one is a pipe nobody writes to: in a thread
     of its own, for which neither media nor the end of the process waits."""
-    loop = asyncio.get_running_loop()
-    done: asyncio.Future[Fresh] = loop.create_future()
-
-    def settle(fresh: Fresh | None, mistake: Exception | None) -> None:
-        if done.done():
-            return
-        if fresh is None:
-            done.set_exception(mistake or UnusableError("nothing was read"))
-        else:
-            done.set_result(fresh)
+    outcome: Future[Fresh] = Future()
 
     def work() -> None:
+        outcome.set_running_or_notify_cancel()
         try:
-            outcome: tuple[Fresh | None, Exception | None] = read(), None
+            outcome.set_result(read())
         except Exception as mistake:
-            outcome = None, mistake
-        with suppress(RuntimeError):  # the loop is gone
-            loop.call_soon_threadsafe(settle, *outcome)
+            outcome.set_exception(mistake)
 
     Thread(target=work, name="relay-reload", daemon=True).start()
-    return await done
+    return await asyncio.wrap_future(outcome)
 
 
 def _context(settings: Settings) -> ssl.SSLContext | None:
@@ -209,30 +194,3 @@ def _revocations(settings: RelaySettings) -> Revocations:
         return NOBODY
     with settings.revocations_file.open("rb") as opened:
         return read_revocations(opened.read(MAX_BYTES + 1))
-
-
-@asynccontextmanager
-async def _served(metrics: Metrics, relay: Relay, at: tuple[str, int] | None) -> AsyncIterator[None]:
-    """Over HTTP, if there is an address for it."""
-    if at is None:
-        yield
-        return
-
-    async def show(_: web.Request) -> web.Response:
-        return web.Response(body=metrics.text(), headers={"Content-Type": "text/plain; version=0.0.4"})
-
-    async def healthz(_: web.Request) -> web.Response:
-        """503 while it drains, so that whoever balances load sends nobody here."""
-        draining = relay.draining
-        return web.json_response({"ok": not draining}, status=503 if draining else 200)
-
-    app = web.Application()
-    app.router.add_get("/metrics", show)
-    app.router.add_get("/healthz", healthz)
-    runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
-    await runner.setup()
-    try:
-        await web.TCPSite(runner, *at).start()
-        yield
-    finally:
-        await runner.cleanup()

@@ -62,12 +62,7 @@ def stats(counters: RelayCounters) -> dict[str, Any]:
         "streams": counters.streams,
         "forwarded_packets": counters.forwarded.packets,
         "forwarded_bytes": counters.forwarded.bytes,
-        "dropped": {
-            **{reason.value: count for reason, count in counters.forwarded.drops.items()},
-            **{reason.value: count for reason, count in counters.dropped_by_control.items()},
-            "stranger": counters.plane.punts_refused_stranger,
-            "owner_too_fast": counters.plane.punts_refused_owned,
-        },
+        "dropped": counters.dropped(),
         "refused": {reason.name.lower(): count for reason, count in counters.refusals.items()},
         "draining": counters.draining,
     }

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager
 
+from aiohttp import web
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from relay.service import RelayCounters
+from broker.shell.metrics import Metrics
+from relay.service import Relay, RelayCounters
 from relay.vocabulary import Transport
 
 
@@ -33,12 +36,8 @@ class RelayCollector(Collector):
         dropped = CounterMetricFamily(
             "turngate_relay_dropped", "Packets not forwarded, by reason.", labels=["reason"]
         )
-        for row_reason, count in now.forwarded.drops.items():
-            dropped.add_metric([row_reason.value], count)
-        for reason, count in now.dropped_by_control.items():
-            dropped.add_metric([reason.value], count)
-        dropped.add_metric(["stranger"], now.plane.punts_refused_stranger)
-        dropped.add_metric(["owner_too_fast"], now.plane.punts_refused_owned)
+        for reason, count in now.dropped().items():
+            dropped.add_metric([reason], count)
         yield dropped
         refused = CounterMetricFamily(
             "turngate_relay_refused", "Requests refused, by code and reason.", labels=["code", "reason"]
@@ -54,3 +53,30 @@ class RelayCollector(Collector):
 
 def _count(name: str, help_text: str, value: int) -> CounterMetricFamily:
     return CounterMetricFamily(f"turngate_relay_{name}", help_text, value=value)
+
+
+@asynccontextmanager
+async def served_metrics(metrics: Metrics, relay: Relay, at: tuple[str, int] | None) -> AsyncIterator[None]:
+    """`/metrics` and `/healthz` by plain HTTP, if there is an address for them."""
+    if at is None:
+        yield
+        return
+
+    async def show(_: web.Request) -> web.Response:
+        return web.Response(body=metrics.text(), headers={"Content-Type": "text/plain; version=0.0.4"})
+
+    async def healthz(_: web.Request) -> web.Response:
+        """503 while it drains, so that whoever balances load sends nobody here."""
+        draining = relay.draining
+        return web.json_response({"ok": not draining}, status=503 if draining else 200)
+
+    app = web.Application()
+    app.router.add_get("/metrics", show)
+    app.router.add_get("/healthz", healthz)
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
+    await runner.setup()
+    try:
+        await web.TCPSite(runner, *at).start()
+        yield
+    finally:
+        await runner.cleanup()

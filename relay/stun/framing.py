@@ -7,7 +7,7 @@ from relay.stun.address import MAGIC_COOKIE
 from relay.stun.malformed import MalformedError
 
 MAX_MESSAGE_BYTES = 4 + 0xFFFF + 1
-"""The longest there is: ChannelData with its padding."""
+"""ChannelData at its longest, with its padding; no STUN message has reason to be longer."""
 _PADDING = (b"", b"\0", b"\0\0", b"\0\0\0")
 
 

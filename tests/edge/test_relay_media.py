@@ -9,12 +9,13 @@ from contextlib import asynccontextmanager
 import pytest
 
 from auth.principal import PartyId
-from broker.shell.media import RelayMedia
+from broker.shell.media import RelayMedia, relay_urls
+from config.listeners import OutsideSettings
 from config.relay import RelaySettings
 from config.settings import Settings
 from relay.planes.asyncio_plane import AsyncioPlane
 from relay.service import Relay
-from relay.vocabulary import Limiter
+from relay.vocabulary import Address, Limiter, Listener, Transport
 
 ADA, BOB = PartyId("u-ada"), PartyId("g-bob")
 SIXTY_FOUR_KIB = 65536
@@ -81,3 +82,46 @@ async def test_a_second_admission_replaces_the_rate_and_the_end_of_the_session_l
         assert set(limiters) == {"session:s2:u-ada", "session:s2:g-bob"}
         media.withdraw("s2")
         assert limiters == {}
+
+
+ONE_PORT = [Listener(Transport.UDP, Address("192.0.2.1", 3478))]
+EVERY_WAY = [
+    Listener(Transport.UDP, Address("192.0.2.1", 3478)),
+    Listener(Transport.UDP, Address("203.0.113.1", 3479)),
+    Listener(Transport.TCP, Address("203.0.113.1", 3480)),
+    Listener(Transport.TLS, Address("203.0.113.1", 5349)),
+]
+
+
+@pytest.mark.parametrize(
+    ("host", "origin", "listeners", "urls"),
+    [
+        (
+            "203.0.113.1",
+            "https://meet.example.org",
+            EVERY_WAY,
+            [
+                "turn:203.0.113.1:3479?transport=udp",
+                "turn:203.0.113.1:3480?transport=tcp",
+                "turns:meet.example.org:443?transport=tcp",
+            ],
+        ),
+        (
+            "relay.example.org",
+            "https://meet.example.org:8443",
+            ONE_PORT,
+            ["turn:relay.example.org:3478?transport=udp", "turns:meet.example.org:8443?transport=tcp"],
+        ),
+        (
+            "2001:db8::1",
+            "https://[2001:db8::2]",
+            ONE_PORT,
+            ["turn:[2001:db8::1]:3478?transport=udp", "turns:[2001:db8::2]:443?transport=tcp"],
+        ),
+    ],
+)
+def test_the_ways_to_the_relay_are_told_best_first_and_as_the_client_reaches_them(
+    host: str, origin: str, listeners: list[Listener], urls: list[str]
+) -> None:
+    side = OutsideSettings.model_validate({"relay_host": host, "origin": origin})
+    assert relay_urls(side, listeners) == urls
