@@ -91,11 +91,11 @@ async def test_a_reader_of_statistics_keeps_nobody_waiting(tmp_path: Path, leave
 async def first_of(pipe: int) -> bytes:
     """What comes first."""
     loop = asyncio.get_running_loop()
-    readable = loop.create_future()
-    loop.add_reader(pipe, lambda: readable.done() or readable.set_result(None))
+    readable = asyncio.Event()
+    loop.add_reader(pipe, readable.set)
     try:
         async with asyncio.timeout(PATIENCE_SECONDS):
-            await readable
+            await readable.wait()
     finally:
         loop.remove_reader(pipe)
     return os.read(pipe, 4096)
