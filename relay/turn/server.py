@@ -73,9 +73,11 @@ class TurnServer:
         )
         self._allocator = Allocator(rules, self._table)
         self._peers = Peers(rules, self._router)
-        self._stranger_answers = PrefixBudget(
-            rules.unauthenticated_answers_per_second, rules.unauthenticated_answers_burst
-        )
+        rate = rules.unauthenticated_answers_per_second, rules.unauthenticated_answers_burst
+        self._stranger_answers = PrefixBudget(*rate)
+        self._owner_answers = PrefixBudget(*rate)
+        """For what is unproven on a five-tuple with an allocation. Anybody may have sent it, but strangers
+        must not use up what the owner needs to learn a new nonce."""
 
     def handle(self, event: Event, now: Now) -> list[Command]:
         """What to do now, in this order. Raises ValueError for an Admit that contradicts an earlier one."""
@@ -131,9 +133,9 @@ class TurnServer:
         self._authenticator.secrets = secrets
         self._table.rules = self._allocator.rules = self._peers.rules = self.rules
         self._router.dtls_budget_bytes = rules.dtls_budget_bytes
-        self._stranger_answers.set_rate(
-            rules.unauthenticated_answers_per_second, rules.unauthenticated_answers_burst
-        )
+        rate = rules.unauthenticated_answers_per_second, rules.unauthenticated_answers_burst
+        self._stranger_answers.set_rate(*rate)
+        self._owner_answers.set_rate(*rate)
 
     def _allow(self, event: AllowPayloadTypes, now: Now, out: list[Command]) -> None:
         session = self._table.sessions.get(event.session_id)
@@ -193,7 +195,7 @@ class TurnServer:
             if message.method == Method.BINDING:
                 self._check_known(message)
                 answer = _success(message, [(a.XOR_MAPPED_ADDRESS, five_tuple.client)], None)
-                return self._answer(message, answer, five_tuple, now, out, proven=allocation is not None)
+                return self._answer(message, answer, five_tuple, allocation, now, out)
             requester = self._authenticator.requester(message, five_tuple, allocation, now)
             if allocation is not None and requester.username != allocation.username:
                 raise RefusalError(RefusalReason.OTHER_USERNAME)
@@ -282,25 +284,27 @@ class TurnServer:
         fields: list[Field] = [(a.ERROR_CODE, reason.code), *refusal.fields]
         answer = _built(message, MessageClass.ERROR, fields, seal)
         # A captured request with a stale nonce can be replayed from a forged address: 438 counts as unproven.
-        proven = allocation is not None or (seal is not None and reason is not RefusalReason.STALE_NONCE)
-        return self._answer(message, answer, five_tuple, now, out, proven=proven)
+        proven = seal is not None and reason is not RefusalReason.STALE_NONCE
+        return self._answer(message, answer, five_tuple, allocation, now, out, proven=proven)
 
     def _answer(
         self,
         message: Message,
         answer: bytes,
         five_tuple: FiveTuple,
+        allocation: Allocation | None,
         now: Now,
         out: list[Command],
         *,
-        proven: bool,
+        proven: bool = False,
     ) -> ControlDrop | None:
         """Unless that floods somebody whose address the request only bears: UDP cannot tell, streams can."""
         if not proven and not five_tuple.transport.is_stream:
             headers = _IPV6_AND_UDP_HEADERS if five_tuple.client.is_ipv6 else _IPV4_AND_UDP_HEADERS
             if headers + len(answer) > MAX_AMPLIFICATION * (headers + len(message.raw)):
                 return ControlDrop.AMPLIFYING
-            if not self._stranger_answers.take(five_tuple.client.ip, now.monotonic):
+            budget = self._stranger_answers if allocation is None else self._owner_answers
+            if not budget.take(five_tuple.client.ip, now.monotonic):
                 return ControlDrop.OVER_BUDGET
         out.append(Send(five_tuple, answer))
         return None

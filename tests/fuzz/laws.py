@@ -184,11 +184,13 @@ class Laws:
             assert owner is None or owner.username == _username(message)
             assert self.model.is_fresh(asking, message.first(a.NONCE) or b"", self.world.now)
         # A captured request with a nonce or a credential that is over may come from anywhere.
-        proven = owner is not None or (bool(keys) and code not in (401, 438))
+        proven = bool(keys) and code not in (401, 438)
         if not proven and not asking.transport.is_stream:
             headers = 48 if asking.client.is_ipv6 else 28
             assert headers + len(datagram) <= MAX_AMPLIFICATION * (headers + len(event.datagram))
-            at_once = self.model.answers_of_strangers(asking.client.ip, self.world.now)
+            at_once = self.model.unproven_answers(
+                asking.client.ip, self.world.now, is_owned=owner is not None
+            )
             assert at_once <= self.world.rules.unauthenticated_answers_burst
         self.token = answer.first(a.RESERVATION_TOKEN) or self.token
         self.model.hears_answer(asking, answer, self.world.now)

@@ -26,7 +26,7 @@ class Model:
         self._swept_at = now.monotonic
         self._permits_until: dict[FiveTuple, float] = {}
         self._open: dict[str, tuple[tuple[str, str], float]] = {}
-        self._strangers: Counter[tuple[str, float]] = Counter()
+        self._unproven: Counter[tuple[str, float, bool]] = Counter()
         self._revoked = NOBODY
         self._draining = False
 
@@ -59,11 +59,12 @@ class Model:
         """A new one permits nobody yet."""
         self._permits_until.pop(five_tuple, None)
 
-    def answers_of_strangers(self, ip: str, now: Now) -> int:
-        """How many with this one a network has had at this moment without proving anything."""
-        network = network_of(ip), now.monotonic
-        self._strangers[network] += 1
-        return self._strangers[network]
+    def unproven_answers(self, ip: str, now: Now, *, is_owned: bool) -> int:
+        """How many with this one a network has had at this moment without proving anything, counted by
+        whether the five-tuple had an allocation."""
+        counted = network_of(ip), now.monotonic, is_owned
+        self._unproven[counted] += 1
+        return self._unproven[counted]
 
     # --- what follows ---
 

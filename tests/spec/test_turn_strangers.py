@@ -85,7 +85,8 @@ def test_a_stream_proves_its_address_and_gets_an_answer_of_any_length(transport:
     assert code_of(world.client(transport=transport).answered(BARE)) == 401
 
 
-def test_an_owner_gets_an_answer_of_any_length() -> None:
+def test_what_is_unproven_gets_no_longer_answer_where_there_is_an_allocation() -> None:
+    """Whoever forges an owner's address would have it answered otherwise."""
     world = World(TurnRules(relayed_prefix=PREFIX, realm=b"r" * 200))
     world.admit()
     alice = world.client()
@@ -93,7 +94,9 @@ def test_an_owner_gets_an_answer_of_any_length() -> None:
     assert alice.raw(BARE) is None
     alice.nonce = alice.bare(Method.ALLOCATE, (a.SOFTWARE, b"s" * 100)).first(a.NONCE) or b""
     alice.allocate()
-    assert code_of(alice.answered(BARE)) == 401
+    assert alice.raw(BARE) is None
+    assert world.server.dropped == {ControlDrop.AMPLIFYING: 2}
+    assert code_of(alice.refresh()) == 0
 
 
 # --- the rate -----------------------------------------------------------------------------------------
@@ -177,7 +180,18 @@ def test_owners_are_answered_when_strangers_of_their_network_are_not() -> None:
     alice.allocate()
     assert answered([world.client()] * 40) == 4
     assert code_of(alice.refresh()) == 0
-    assert answered([alice] * 40, build(Method.BINDING, MessageClass.REQUEST, bytes(12))) == 40
+    alice.nonce = b"stale"
+    assert code_of(alice.refresh()) == 438
+
+
+def test_what_is_unproven_on_an_owners_five_tuple_has_a_budget_of_its_own() -> None:
+    world = limited()
+    alice = world.client()
+    alice.allocate()
+    assert answered([alice] * 40, build(Method.BINDING, MessageClass.REQUEST, bytes(12))) == 5
+    assert world.server.dropped == {ControlDrop.OVER_BUDGET: 35}
+    assert answered([world.client()] * 40) == 4
+    assert [code_of(alice.refresh()) for _ in range(40)] == [0] * 40
 
 
 # --- no state -----------------------------------------------------------------------------------------
