@@ -145,6 +145,15 @@ class IceAgent:
         await self._connection.close()
 
 
+async def converse(alice: IceAgent, bob: IceAgent) -> None:
+    """Each hears all that the other says."""
+    for number in range(20):
+        await alice.send(rtp(number))
+        assert await bob.receive() == rtp(number)
+        await bob.send(rtp(number))
+        assert await alice.receive() == rtp(number)
+
+
 class DatagramWay:
     """A UDP socket to a relay."""
 

@@ -14,7 +14,7 @@ from relay.turn.events import Admission, AllocationGone, AllocationMade, GoneRea
 from relay.vocabulary import DropReason, Limiter
 from tests.edge.relay_bench import admit, relay_here
 from tests.edge.relay_clients import AUDIO as AUDIO
-from tests.edge.relay_clients import IceAgent, TurnClient
+from tests.edge.relay_clients import IceAgent, TurnClient, converse
 from tests.edge.relay_clients import rtp as rtp
 
 VIDEO = 96
@@ -112,11 +112,7 @@ async def test_two_ice_agents_connect_through_the_relay_alone() -> None:
             kinds = {(one.type, one.host) for one in alice.candidates + bob.candidates}
             assert kinds == {("relay", relay.relayed_ip("s1"))}
             await asyncio.gather(alice.meet(bob), bob.meet(alice))
-            for number in range(20):
-                await alice.send(rtp(number))
-                assert await bob.receive() == rtp(number)
-                await bob.send(rtp(number))
-                assert await alice.receive() == rtp(number)
+            await converse(alice, bob)
         finally:
             await alice.close()
             await bob.close()

@@ -14,7 +14,7 @@ from relay.credentials import TurnCredential
 from relay.service import Relay
 from relay.vocabulary import Address, DropReason, Transport
 from tests.edge.relay_bench import admit, relay_here
-from tests.edge.relay_clients import AUDIO, IceAgent, TurnClient, rtp
+from tests.edge.relay_clients import AUDIO, IceAgent, TurnClient, converse, rtp
 from tests.edge.test_relay_clients import credential
 
 UDP, TCP, TLS = Transport.UDP, Transport.TCP, Transport.TLS
@@ -129,11 +129,7 @@ async def test_two_ice_agents_connect_when_one_has_only_tcp(relay: Relay) -> Non
         await asyncio.gather(alice.gather(), bob.gather())
         await asyncio.gather(alice.meet(bob), bob.meet(alice))
         assert {one.five_tuple.transport for one in relay.allocations()} == {UDP, TCP}
-        for number in range(20):
-            await alice.send(rtp(number))
-            assert await bob.receive() == rtp(number)
-            await bob.send(rtp(number))
-            assert await alice.receive() == rtp(number)
+        await converse(alice, bob)
     finally:
         await alice.close()
         await bob.close()

@@ -24,10 +24,7 @@ def world() -> World:
 
 @pytest.fixture
 def pair(world: World) -> tuple[Client, Client]:
-    alice, bob = world.pair()
-    for one in (alice, bob):
-        one.refresh((a.LIFETIME, 600))
-    return alice, bob
+    return world.lasting_pair()
 
 
 def bound(world: World) -> tuple[Client, Client]:

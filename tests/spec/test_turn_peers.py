@@ -22,11 +22,7 @@ def world() -> World:
 
 @pytest.fixture
 def pair(world: World) -> tuple[Client, Client]:
-    """Allocations that last longer than permissions."""
-    alice, bob = world.pair()
-    for one in (alice, bob):
-        one.refresh((a.LIFETIME, 600))
-    return alice, bob
+    return world.lasting_pair()
 
 
 def hears(sender: Client, receiver: Client) -> bool:

@@ -179,6 +179,13 @@ class World:
         bob.allocate()
         return alice, bob
 
+    def lasting_pair(self) -> tuple[Client, Client]:
+        """Allocations that last longer than permissions."""
+        alice, bob = self.pair()
+        for one in (alice, bob):
+            one.refresh((a.LIFETIME, 600))
+        return alice, bob
+
 
 @dataclass
 class Client:
