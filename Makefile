@@ -16,7 +16,7 @@ PACKAGES := config auth relay broker
 PIP_INSTALL := $(BIN)/pip install --quiet --disable-pip-version-check
 
 # Every suite has a budget in seconds: a hang fails the run instead of holding it.
-SUITES := spec:180 wire:60 property:180 fuzz:60 house:180 edge:480 acceptance:400 browser:300
+SUITES := spec:180 wire:60 contract:60 property:180 fuzz:60 house:180 edge:480 acceptance:400 browser:300
 
 # What the tests need beside Python: real servers to test against, a browser, and tools to look at sockets.
 DEBIAN_PACKAGES := coturn chromium iproute2 nftables tcpdump strace libnss3-tools
@@ -130,6 +130,7 @@ ifneq ($(CARGO),)
 	cd $(NATIVE)
 	cargo fmt --all --check
 	cargo clippy --quiet --locked --workspace --all-targets -- -D warnings
+	cargo test --quiet --locked --workspace --exclude turngate-native
 else
 	@echo 'no cargo on the PATH: the Rust sources were not checked' >&2
 endif

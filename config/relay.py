@@ -104,6 +104,13 @@ class RelaySettings(Section):
         description="Forwarding plane; `auto` takes the native one where it is built.",
         json_schema_extra={"unit": "choice"},
     )
+    plane_workers: int = Field(
+        default=0,
+        ge=0,
+        le=64,
+        description="Threads of the native plane for each UDP listener; 0 for one a processor.",
+        json_schema_extra={"unit": "threads"},
+    )
     legacy_channels: bool = Field(
         default=False,
         description="Accept channel numbers 0x5000-0x7FFE of RFC 5766 for old clients.",

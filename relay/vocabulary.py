@@ -152,6 +152,8 @@ class PlaneCounters:
     """Messages for stream clients that found no room in the queue; their rows count them as well."""
     send_failed: int = 0
     """Control's replies that the operating system would not take."""
+    faults: int = 0
+    """Batches of datagrams given up because of a defect in the plane."""
 
 
 class Plane(Protocol):

@@ -31,7 +31,7 @@ from relay.turn.events import AllocationGone
 
 log = structlog.get_logger("turngate.relay")
 
-FIXED = ("listen", "realm", "relayed_prefix", "pairing", "plane", "socket_buffer_bytes")
+FIXED = ("listen", "realm", "relayed_prefix", "pairing", "plane", "plane_workers", "socket_buffer_bytes")
 """Settings that only a restart changes."""
 
 

@@ -47,6 +47,7 @@ class RelayCollector(Collector):
         yield refused
         yield _count("punted", "Datagrams that control looked at.", now.plane.punted)
         yield _count("answers_unsent", "Answers that the system did not take.", now.plane.send_failed)
+        yield _count("plane_faults", "Batches given up because of a defect.", now.plane.faults)
         yield _count("streams_refused", "Connections not taken: too many.", now.streams_refused)
         yield _count("streams_garbage", "Connections ended: no STUN came.", now.streams_ended_as_garbage)
 

@@ -139,7 +139,12 @@ async def running_edge(settings: Settings, parts: Parts) -> AsyncIterator[Edge]:
         driver.submit(await facts.started())
         try:
             async with _listeners(edge, parts.tls):
-                log.info("edge.ready", inside=settings.inside.origin, outside=settings.outside.origin)
+                log.info(
+                    "edge.ready",
+                    inside=settings.inside.origin,
+                    outside=settings.outside.origin,
+                    plane=media.plane,
+                )
                 try:
                     yield edge
                 finally:

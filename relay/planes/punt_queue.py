@@ -19,10 +19,10 @@ BATCH = 8
 """Handed out at once. Between batches the listeners are read, more datagrams than this, so that no flood of
 requests makes media wait."""
 
-# Datagrams per second. An owner may send media at full rate in indications for a whole call.
-_OWNED_RATE, _OWNED_BURST = 4000, 2000
-_STRANGERS_RATE, _STRANGERS_BURST = 8000, 4000
-_STREAM_STRANGERS_RATE, _STREAM_STRANGERS_BURST = 4000, 2000
+# Datagrams a second, and at once. An owner may send media at full rate in indications for a whole call.
+OWNED = (4000.0, 2000.0)
+STRANGERS = (8000.0, 4000.0)
+STREAM_STRANGERS = (4000.0, 2000.0)
 
 
 class PuntQueue:
@@ -38,8 +38,8 @@ class PuntQueue:
         self._strangers_waiting = 0
         self._per_five_tuple: dict[FiveTuple, int] = {}
         self._owned: dict[FiveTuple, TokenBucket] = {}
-        self._strangers = TokenBucket(_STRANGERS_RATE, _STRANGERS_BURST)
-        self._stream_strangers = TokenBucket(_STREAM_STRANGERS_RATE, _STREAM_STRANGERS_BURST)
+        self._strangers = TokenBucket(*STRANGERS)
+        self._stream_strangers = TokenBucket(*STREAM_STRANGERS)
         self._networks = PrefixBudget(network_per_second, network_burst)
         self._arrived = asyncio.Event()
         self._punted = 0
@@ -48,7 +48,7 @@ class PuntQueue:
 
     def own(self, five_tuple: FiveTuple) -> None:
         if five_tuple not in self._owned:
-            self._owned[five_tuple] = TokenBucket(_OWNED_RATE, _OWNED_BURST)
+            self._owned[five_tuple] = TokenBucket(*OWNED)
 
     def disown(self, five_tuple: FiveTuple) -> None:
         self._owned.pop(five_tuple, None)

@@ -349,6 +349,7 @@ async def test_packets_with_a_row_wait_behind_those_that_control_has_not_seen(at
             got += [punt.datagram for punt in await at.plane.punts()]
     assert got == [STUN, on(0x4000, b"second")]
     at.plane.forward(at.alice.leg(0x4000), b"second")
+    await asyncio.sleep(0)
     at.alice.send(on(0x4000, b"third"))
     assert [await at.bob.receive(), await at.bob.receive()] == [on(0x4001, b"second"), on(0x4001, b"third")]
 

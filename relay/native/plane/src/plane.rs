@@ -1,0 +1,247 @@
+//! The contract of `relay/vocabulary.py`, as control calls it.
+
+use std::io;
+use std::net::SocketAddr;
+use std::os::fd::RawFd;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::Arc;
+use std::thread::JoinHandle;
+
+use parking_lot::{Mutex, RwLock};
+use turngate_rows::{
+    channel_of, ChannelData, Counters, DropReason, Egress, EgressBounds, EgressQueue, FiveTuple,
+    Form, Leg, LimiterSettings, Punt, PuntBounds, PuntQueue, Route, Table,
+};
+use turngate_sockets::{monotonic_nanoseconds, Destination, Socket, WakeUp};
+
+use crate::batch::Carrier;
+use crate::shared::{Listener, PlaneCounters, Shared};
+
+/// A running plane. Everything but `stop` waits at most for one batch of each thread.
+pub struct Plane {
+    shared: Arc<Shared>,
+    threads: Mutex<Vec<JoinHandle<()>>>,
+}
+
+impl Plane {
+    /// Bind all listeners or none, `workers` threads for each.
+    ///
+    /// The error comes with the address that could not be bound.
+    pub fn start(
+        addresses: &[SocketAddr],
+        workers: usize,
+        buffer_bytes: usize,
+        punt_bounds: PuntBounds,
+        egress_bounds: EgressBounds,
+    ) -> Result<Self, (io::Error, Option<SocketAddr>)> {
+        let mut listeners = Vec::new();
+        for address in addresses {
+            let sockets = Socket::bind_group(*address, workers, buffer_bytes)
+                .map_err(|error| (error, Some(*address)))?;
+            let bound = sockets.first().map_or(*address, Socket::address);
+            listeners.push(Listener {
+                address: bound,
+                sockets,
+            });
+        }
+        let plain = |error| (error, None);
+        let mut table = Table::default();
+        let bound: Vec<SocketAddr> = listeners.iter().map(|listener| listener.address).collect();
+        table.set_listeners(&bound);
+        let plane = Self {
+            shared: Arc::new(Shared {
+                table: RwLock::new(table),
+                punts: PuntQueue::new(punt_bounds),
+                punts_wake: WakeUp::new().map_err(plain)?,
+                egress: EgressQueue::new(egress_bounds),
+                egress_wake: WakeUp::new().map_err(plain)?,
+                listeners,
+                stopping: AtomicBool::new(false),
+                send_failed: AtomicU64::new(0),
+                faults: AtomicU64::new(0),
+            }),
+            threads: Mutex::default(),
+        };
+        for (listener, address) in bound.into_iter().enumerate() {
+            for thread in 0..workers.max(1) {
+                let shared = Arc::clone(&plane.shared);
+                let started = std::thread::Builder::new()
+                    .name(format!("relay-{listener}-{thread}"))
+                    .spawn(move || Carrier::new(&shared, listener, address, thread).run());
+                match started {
+                    Ok(handle) => plane.threads.lock().push(handle),
+                    Err(error) => {
+                        plane.stop();
+                        return Err((error, None));
+                    }
+                }
+            }
+        }
+        Ok(plane)
+    }
+
+    pub fn listeners(&self) -> Vec<SocketAddr> {
+        self.shared
+            .listeners
+            .iter()
+            .map(|listener| listener.address)
+            .collect()
+    }
+
+    /// Waits for the threads to end.
+    pub fn stop(&self) {
+        self.shared.stopping.store(true, Ordering::Release);
+        self.remove_all();
+        for socket in self
+            .shared
+            .listeners
+            .iter()
+            .flat_map(|listener| &listener.sockets)
+        {
+            socket.close_receiving();
+        }
+        for thread in self.threads.lock().drain(..) {
+            let _ = thread.join();
+        }
+    }
+
+    fn stopped(&self) -> bool {
+        self.shared.stopping.load(Ordering::Acquire)
+    }
+
+    pub fn own(&self, five_tuple: FiveTuple) {
+        self.shared
+            .table
+            .write()
+            .own(five_tuple, &self.shared.punts);
+    }
+
+    pub fn disown(&self, five_tuple: &FiveTuple) {
+        self.shared.table.write().disown(five_tuple);
+    }
+
+    pub fn install(&self, route: Route, transaction_id: [u8; 12]) -> bool {
+        self.shared
+            .table
+            .write()
+            .install(route, transaction_id, &self.shared.punts)
+    }
+
+    pub fn remove(&self, source: &Leg) -> Option<Counters> {
+        self.shared.table.write().remove(source)
+    }
+
+    pub fn remove_session(&self, session_id: &str) -> Vec<(Leg, Counters)> {
+        self.shared.table.write().remove_session(session_id)
+    }
+
+    pub fn remove_all(&self) {
+        self.shared.table.write().remove_all();
+    }
+
+    pub fn set_limit(&self, limiter_id: String, settings: Option<LimiterSettings>) {
+        self.shared.table.write().set_limit(limiter_id, settings);
+    }
+
+    pub fn counters(&self, session_id: &str) -> Vec<(Leg, Counters)> {
+        self.shared.table.read().counters(session_id)
+    }
+
+    pub fn totals(&self) -> Counters {
+        self.shared.totals()
+    }
+
+    pub fn plane_counters(&self) -> PlaneCounters {
+        self.shared.counters()
+    }
+
+    /// Control's reply to a UDP client.
+    pub fn send(&self, five_tuple: &FiveTuple, datagram: &[u8]) {
+        let listener = self.shared.table.read().listener(&five_tuple.server);
+        let socket = listener.and_then(|listener| self.shared.socket(listener, 0));
+        let (Some(socket), false) = (socket, self.stopped()) else {
+            return;
+        };
+        if socket
+            .send_to(datagram, &Destination::from(five_tuple.client))
+            .is_err()
+        {
+            self.shared.send_failed.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// A payload that control took out of a punted datagram.
+    pub fn forward(&self, source: &Leg, payload: &[u8]) {
+        let now = monotonic_nanoseconds();
+        let table = self.shared.table.read();
+        if let Some(row) = table.row_of(source).filter(|row| row.admits(payload, now)) {
+            self.shared.send_by(row, payload, now);
+        }
+    }
+
+    /// A message of a stream client, as a datagram that has arrived. Whoever brings it is not at work on punts.
+    pub fn inject(&self, five_tuple: FiveTuple, message: &[u8]) {
+        self.shared.punts.settle();
+        let now = monotonic_nanoseconds();
+        let table = self.shared.table.read();
+        let leg = channel_of(message).map(|channel| Leg {
+            five_tuple,
+            form: Form::Channel(channel),
+        });
+        match leg
+            .and_then(|leg| table.row_of(&leg))
+            .filter(|row| !row.flow.waits())
+        {
+            None => {
+                let flow = table.flow(&five_tuple);
+                if let Some(admission) = self.shared.punts.admit(five_tuple, flow, message, now) {
+                    self.shared.punt(admission, message);
+                }
+            }
+            Some(row) => match ChannelData::of(message).payload {
+                None => row.dropped(DropReason::Class, 1),
+                Some(payload) if row.admits(payload, now) => self.shared.send_by(row, payload, now),
+                Some(_) => {}
+            },
+        }
+    }
+
+    /// Readable when there may be punts.
+    pub fn punts_descriptor(&self) -> RawFd {
+        self.shared.punts_wake.descriptor()
+    }
+
+    pub fn take_punts(&self, most: usize) -> Vec<Punt> {
+        self.shared.punts_wake.clear();
+        self.shared.punts.take(most)
+    }
+
+    /// Control has dealt with the punts it took.
+    pub fn settle_punts(&self) {
+        self.shared.punts.settle();
+    }
+
+    /// Readable when there may be something for stream clients.
+    pub fn egress_descriptor(&self) -> RawFd {
+        self.shared.egress_wake.descriptor()
+    }
+
+    pub fn take_egress(&self) -> Vec<Egress> {
+        self.shared.egress_wake.clear();
+        self.shared.egress.take()
+    }
+
+    pub fn pause(&self, five_tuple: FiveTuple) {
+        self.shared.egress.pause(five_tuple);
+    }
+
+    pub fn resume(&self, five_tuple: &FiveTuple) {
+        self.shared.egress.resume(five_tuple);
+    }
+}
+
+impl Drop for Plane {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
