@@ -97,6 +97,13 @@ $(VENV)/.setup-fuzz: requirements/fuzz.txt $(VENV)/.setup
 fuzz: $(VENV)/.setup-fuzz ## Fuzz the parsers of the relay and its TURN core, so long in all [SECONDS=600]
 	@$(BIN)/python -m tests.fuzz.run $(or $(SECONDS),600)
 
+# Only a nightly compiler has the sanitizer; the standard library it brings is not instrumented, which the one flag says.
+.PHONY: sanitize
+sanitize: ## Run threads over the native plane's shared table under a thread sanitizer (nightly Rust)
+	@cd $(NATIVE)
+	RUSTFLAGS='-Zsanitizer=thread -Cunsafe-allow-abi-mismatch=sanitizer' cargo +nightly test --quiet --locked \
+	    --package turngate-rows --test shared_table --target "$$(rustc -vV | sed -n 's/host: //p')" --target-dir target/sanitize
+
 .PHONY: docs
 docs: setup ## Write the reference pages and sample files that are generated from declarations
 	@$(BIN)/python -m config.reference

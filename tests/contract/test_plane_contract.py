@@ -380,3 +380,12 @@ async def test_a_stopped_plane_is_silent_and_may_be_stopped_again(plane: str) ->
         at.plane.send(at.bob.five_tuple, b"reply")
         at.plane.forward(at.alice.leg(0x4000), b"data")
         at.plane.stop()
+
+
+@pytest.mark.parametrize("plane", sorted(PLANES))
+async def test_the_addresses_of_a_stopped_plane_are_free(plane: str) -> None:
+    async with bench(PLANES[plane]) as at:
+        at.plane.stop()
+        other: Plane = PLANES[plane]()
+        assert other.start([at.alice.five_tuple.server]) == [at.alice.five_tuple.server]
+        other.stop()

@@ -4,12 +4,14 @@ use std::io::{self, IoSlice};
 use std::net::SocketAddr;
 use std::panic::{catch_unwind, AssertUnwindSafe};
 use std::sync::atomic::Ordering;
+use std::sync::Arc;
 
 use turngate_rows::{
     channel_of, Admission, ChannelData, DropReason, FiveTuple, Row, Table, Target, Transport,
 };
 use turngate_sockets::{
-    monotonic_nanoseconds, Destination, Inbox, Outbox, Outgoing, MAX_SEGMENTS, MAX_SEGMENT_BYTES,
+    monotonic_nanoseconds, Destination, Inbox, Outbox, Outgoing, Socket, MAX_SEGMENTS,
+    MAX_SEGMENT_BYTES,
 };
 
 use crate::shared::{count, Shared};
@@ -55,8 +57,8 @@ struct Punted {
 pub(crate) struct Carrier<'a> {
     shared: &'a Shared,
     listener: usize,
-    address: SocketAddr,
-    thread: usize,
+    /// By listener, those of this thread.
+    sockets: Vec<Arc<Socket>>,
     inbox: Inbox,
     outbox: Outbox,
     groups: Vec<Group>,
@@ -64,17 +66,11 @@ pub(crate) struct Carrier<'a> {
 }
 
 impl<'a> Carrier<'a> {
-    pub(crate) fn new(
-        shared: &'a Shared,
-        listener: usize,
-        address: SocketAddr,
-        thread: usize,
-    ) -> Self {
+    pub(crate) fn new(shared: &'a Shared, listener: usize, sockets: Vec<Arc<Socket>>) -> Self {
         Self {
             shared,
             listener,
-            address,
-            thread,
+            sockets,
             inbox: Inbox::new(BATCH),
             outbox: Outbox::default(),
             groups: Vec::with_capacity(BATCH),
@@ -85,11 +81,11 @@ impl<'a> Carrier<'a> {
     /// Until the plane stops.
     pub(crate) fn run(mut self) {
         let shared = self.shared;
-        let Some(socket) = shared.socket(self.listener, self.thread) else {
+        let Some(socket) = self.sockets.get(self.listener).cloned() else {
             return;
         };
         loop {
-            let received = self.inbox.receive(socket);
+            let received = self.inbox.receive(&socket);
             if shared.stopping.load(Ordering::Acquire) {
                 return;
             }
@@ -132,10 +128,17 @@ impl<'a> Carrier<'a> {
             channel.and_then(|channel| table.row_of_channel(self.listener, client, channel));
         let Some((row_at, row)) = found.filter(|(_, row)| !row.flow.waits()) else {
             let bytes = datagram.len();
+            let Some(server) = self
+                .sockets
+                .get(self.listener)
+                .map(|socket| socket.address())
+            else {
+                return;
+            };
             let five_tuple = FiveTuple {
                 transport: Transport::Udp,
                 client,
-                server: self.address,
+                server,
             };
             let flow = table.flow(&five_tuple);
             let admission = shared.punts.admit(five_tuple, flow, datagram, now);
@@ -203,9 +206,9 @@ impl<'a> Carrier<'a> {
             }
         }
         let segments = self
-            .shared
-            .socket(listener, self.thread)
-            .is_some_and(Outbox::segments);
+            .sockets
+            .get(listener)
+            .is_some_and(|socket| Outbox::segments(socket));
         self.groups.push(Group {
             row: row_at,
             flow,
@@ -219,10 +222,7 @@ impl<'a> Carrier<'a> {
     }
 
     fn send(&mut self, table: &Table, now: u64) {
-        for listener in 0..self.shared.listeners.len() {
-            let Some(socket) = self.shared.socket(listener, self.thread) else {
-                continue;
-            };
+        for (listener, socket) in self.sockets.iter().enumerate() {
             let groups: Vec<&Group> = self
                 .groups
                 .iter()

@@ -12,14 +12,17 @@ use turngate_rows::{
     channel_of, ChannelData, Counters, DropReason, Egress, EgressBounds, EgressQueue, FiveTuple,
     Form, Leg, LimiterSettings, Punt, PuntBounds, PuntQueue, Route, Table,
 };
-use turngate_sockets::{monotonic_nanoseconds, Destination, Socket, WakeUp};
+use turngate_sockets::{monotonic_nanoseconds, Socket, WakeUp};
 
 use crate::batch::Carrier;
-use crate::shared::{Listener, PlaneCounters, Shared};
+use crate::shared::{PlaneCounters, Shared};
 
 /// A running plane. Everything but `stop` waits at most for one batch of each thread.
 pub struct Plane {
     shared: Arc<Shared>,
+    listeners: Vec<SocketAddr>,
+    /// By listener, one for each thread.
+    sockets: Mutex<Vec<Vec<Arc<Socket>>>>,
     threads: Mutex<Vec<JoinHandle<()>>>,
 }
 
@@ -34,20 +37,21 @@ impl Plane {
         punt_bounds: PuntBounds,
         egress_bounds: EgressBounds,
     ) -> Result<Self, (io::Error, Option<SocketAddr>)> {
-        let mut listeners = Vec::new();
+        let mut sockets: Vec<Vec<Arc<Socket>>> = Vec::new();
         for address in addresses {
-            let sockets = Socket::bind_group(*address, workers, buffer_bytes)
+            let group = Socket::bind_group(*address, workers, buffer_bytes)
                 .map_err(|error| (error, Some(*address)))?;
-            let bound = sockets.first().map_or(*address, Socket::address);
-            listeners.push(Listener {
-                address: bound,
-                sockets,
-            });
+            sockets.push(group.into_iter().map(Arc::new).collect());
         }
+        let listeners: Vec<SocketAddr> = sockets
+            .iter()
+            .flatten()
+            .step_by(workers.max(1))
+            .map(|one| one.address())
+            .collect();
         let plain = |error| (error, None);
         let mut table = Table::default();
-        let bound: Vec<SocketAddr> = listeners.iter().map(|listener| listener.address).collect();
-        table.set_listeners(&bound);
+        table.set_listeners(&listeners);
         let plane = Self {
             shared: Arc::new(Shared {
                 table: RwLock::new(table),
@@ -55,19 +59,30 @@ impl Plane {
                 punts_wake: WakeUp::new().map_err(plain)?,
                 egress: EgressQueue::new(egress_bounds),
                 egress_wake: WakeUp::new().map_err(plain)?,
-                listeners,
+                answering: RwLock::new(
+                    sockets
+                        .iter()
+                        .filter_map(|group| group.first().cloned())
+                        .collect(),
+                ),
                 stopping: AtomicBool::new(false),
                 send_failed: AtomicU64::new(0),
                 faults: AtomicU64::new(0),
             }),
+            listeners,
+            sockets: Mutex::new(sockets.clone()),
             threads: Mutex::default(),
         };
-        for (listener, address) in bound.into_iter().enumerate() {
+        for listener in 0..addresses.len() {
             for thread in 0..workers.max(1) {
                 let shared = Arc::clone(&plane.shared);
+                let own = sockets
+                    .iter()
+                    .filter_map(|group| group.get(thread).cloned())
+                    .collect();
                 let started = std::thread::Builder::new()
                     .name(format!("relay-{listener}-{thread}"))
-                    .spawn(move || Carrier::new(&shared, listener, address, thread).run());
+                    .spawn(move || Carrier::new(&shared, listener, own).run());
                 match started {
                     Ok(handle) => plane.threads.lock().push(handle),
                     Err(error) => {
@@ -80,33 +95,23 @@ impl Plane {
         Ok(plane)
     }
 
-    pub fn listeners(&self) -> Vec<SocketAddr> {
-        self.shared
-            .listeners
-            .iter()
-            .map(|listener| listener.address)
-            .collect()
+    pub fn listeners(&self) -> &[SocketAddr] {
+        &self.listeners
     }
 
-    /// Waits for the threads to end.
+    /// Waits for the threads to end; then the addresses are free.
     pub fn stop(&self) {
         self.shared.stopping.store(true, Ordering::Release);
         self.remove_all();
-        for socket in self
-            .shared
-            .listeners
+        self.shared.answering.write().clear();
+        let sockets = std::mem::take(&mut *self.sockets.lock());
+        sockets
             .iter()
-            .flat_map(|listener| &listener.sockets)
-        {
-            socket.close_receiving();
-        }
+            .flatten()
+            .for_each(|socket| socket.close_receiving());
         for thread in self.threads.lock().drain(..) {
             let _ = thread.join();
         }
-    }
-
-    fn stopped(&self) -> bool {
-        self.shared.stopping.load(Ordering::Acquire)
     }
 
     pub fn own(&self, five_tuple: FiveTuple) {
@@ -157,14 +162,15 @@ impl Plane {
 
     /// Control's reply to a UDP client.
     pub fn send(&self, five_tuple: &FiveTuple, datagram: &[u8]) {
-        let listener = self.shared.table.read().listener(&five_tuple.server);
-        let socket = listener.and_then(|listener| self.shared.socket(listener, 0));
-        let (Some(socket), false) = (socket, self.stopped()) else {
+        let listener = self
+            .listeners
+            .iter()
+            .position(|address| *address == five_tuple.server);
+        if self.shared.stopping.load(Ordering::Acquire) {
             return;
-        };
-        if socket
-            .send_to(datagram, &Destination::from(five_tuple.client))
-            .is_err()
+        }
+        if listener
+            .is_some_and(|listener| !self.shared.send_from(listener, five_tuple.client, datagram))
         {
             self.shared.send_failed.fetch_add(1, Ordering::Relaxed);
         }

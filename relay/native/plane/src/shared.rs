@@ -11,13 +11,6 @@ use turngate_rows::{
 };
 use turngate_sockets::{Destination, Socket, WakeUp};
 
-/// One listening address.
-pub(crate) struct Listener {
-    pub(crate) address: SocketAddr,
-    /// One for each thread that serves it.
-    pub(crate) sockets: Vec<Socket>,
-}
-
 /// What happened to datagrams without a row, and what went wrong.
 pub struct PlaneCounters {
     pub punts: PuntCounters,
@@ -33,16 +26,21 @@ pub(crate) struct Shared {
     pub(crate) punts_wake: WakeUp,
     pub(crate) egress: EgressQueue,
     pub(crate) egress_wake: WakeUp,
-    pub(crate) listeners: Vec<Listener>,
+    /// By listener, the sockets by which control sends; none once the plane has stopped.
+    pub(crate) answering: RwLock<Vec<Arc<Socket>>>,
     pub(crate) stopping: AtomicBool,
     pub(crate) send_failed: AtomicU64,
     pub(crate) faults: AtomicU64,
 }
 
 impl Shared {
-    /// A socket by which this listener answers; threads have their own.
-    pub(crate) fn socket(&self, listener: usize, thread: usize) -> Option<&Socket> {
-        self.listeners.get(listener)?.sockets.get(thread)
+    /// Whether the system took it; never waits.
+    pub(crate) fn send_from(&self, listener: usize, client: SocketAddr, datagram: &[u8]) -> bool {
+        let answering = self.answering.read();
+        let to = Destination::from(client);
+        answering
+            .get(listener)
+            .is_some_and(|socket| socket.send_to(datagram, &to).is_ok())
     }
 
     pub(crate) fn punt(&self, admission: Admission, datagram: &[u8]) {
@@ -59,10 +57,7 @@ impl Shared {
                 self.queue_for_stream(row, target, framed, payload.len(), now)
             }
             Target::Datagram { listener, client } => {
-                let to = Destination::from(*client);
-                let sent = self
-                    .socket(*listener, 0)
-                    .is_some_and(|socket| socket.send_to(&framed, &to).is_ok());
+                let sent = self.send_from(*listener, *client, &framed);
                 count(row, sent, 1, payload.len(), now);
             }
         }

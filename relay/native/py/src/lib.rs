@@ -69,7 +69,12 @@ mod _native {
         }
 
         fn listeners(&self) -> Vec<(String, u16)> {
-            self.0.listeners().into_iter().map(address_text).collect()
+            self.0
+                .listeners()
+                .iter()
+                .copied()
+                .map(address_text)
+                .collect()
         }
 
         fn stop(&self, py: Python<'_>) -> PyResult<()> {
