@@ -82,14 +82,24 @@ impl Bucket {
     }
 
     pub(crate) fn take(&mut self, now: u64) -> bool {
+        let there = self.fill(now) >= 1.0;
+        if there {
+            self.spend();
+        }
+        there
+    }
+
+    /// What is there now.
+    pub(crate) fn fill(&mut self, now: u64) -> f64 {
         let seconds = now.saturating_sub(self.filled_at) as f64 / 1e9;
         self.tokens = (self.tokens + seconds * self.per_second).min(self.burst);
         self.filled_at = self.filled_at.max(now);
-        let there = self.tokens >= 1.0;
-        if there {
-            self.tokens -= 1.0;
-        }
-        there
+        self.tokens
+    }
+
+    /// One, or what is left of it.
+    pub(crate) fn spend(&mut self) {
+        self.tokens = (self.tokens - 1.0).max(0.0);
     }
 }
 
