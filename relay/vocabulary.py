@@ -64,7 +64,7 @@ class DropReason(StrEnum):
     """Why a plane did not forward a packet that had a row."""
 
     CLASS = "class"
-    """Neither STUN, DTLS, RTP nor RTCP, or a malformed one."""
+    """Neither STUN, DTLS, RTP nor RTCP, or a malformed one; or longer than an indication can hold."""
     PAYLOAD_TYPE = "payload_type"
     """RTP of a payload type that was not negotiated."""
     DTLS_BUDGET = "dtls_budget"

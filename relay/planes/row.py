@@ -20,6 +20,7 @@ _MIN_RTP, _MIN_RTCP, _MIN_DTLS = 12, 8, 13
 _MAX_STUN = 1280
 """RFC 8489 section 6.1: what fits any path."""
 _LAST_DTLS_TYPE = 26
+_MAX_LENGTH = 0xFFFF
 _PADDING = (b"", b"\0", b"\0\0", b"\0\0\0")
 
 
@@ -51,8 +52,8 @@ class Row:
     """One route, compiled."""
 
     __slots__ = (
-        "_buckets", "_bytes", "_drops", "_dtls_budget", "_head", "_last_seen", "_packets", "_peer",
-        "_session", "_table", "route", "send_to", "target", "target_channel",
+        "_buckets", "_bytes", "_drops", "_dtls_budget", "_head", "_last_seen", "_longest", "_packets",
+        "_peer", "_session", "_table", "route", "send_to", "target", "target_channel",
     )  # fmt: skip
 
     def __init__(self, route: Route, session: SessionTally, send_to: SendTo, target: object) -> None:
@@ -61,12 +62,15 @@ class Row:
         self.target = target
         form = route.target.form
         self.target_channel = form if isinstance(form, int) else None
+        self._longest = _MAX_LENGTH
+        """The longest payload whose length the target's framing can say."""
         if isinstance(form, Address):
             transaction_id = secrets.token_bytes(12)
             self._head = MAGIC_COOKIE + transaction_id
             self._peer = message.packed_attribute(
                 attributes.XOR_PEER_ADDRESS.number, attributes.XOR_PEER_ADDRESS.pack(form, transaction_id)
             )
+            self._longest = (_MAX_LENGTH & ~3) - len(self._peer) - 4
         self._table = _verdicts(route)
         self._session = session
         self._dtls_budget = route.dtls_budget_bytes
@@ -88,6 +92,8 @@ class Row:
 
     def admits(self, buffer: bytes | bytearray, at: int, length: int, now: float) -> bool:
         """Whether the payload `buffer[at:at + length]` may pass; counts it as dropped otherwise."""
+        if length > self._longest:
+            return self.dropped(DropReason.CLASS)
         table = self._table
         urgent = False
         if table is not None:
@@ -108,12 +114,14 @@ class Row:
                 urgent = True
             else:
                 return self.dropped(DropReason.CLASS)
-        if self._buckets:
-            for bucket in self._buckets:
-                if not bucket.has(length, now, use_reserve=urgent):
-                    return self.dropped(DropReason.LIMITER)
-            for bucket in self._buckets:
-                bucket.spend(length)
+        return not self._buckets or self._within_limits(length, now, urgent=urgent)
+
+    def _within_limits(self, length: int, now: float, *, urgent: bool) -> bool:
+        for bucket in self._buckets:
+            if not bucket.has(length, now, use_reserve=urgent):
+                return self.dropped(DropReason.LIMITER)
+        for bucket in self._buckets:
+            bucket.spend(length)
         return True
 
     def dropped(self, reason: DropReason) -> bool:

@@ -172,6 +172,20 @@ async def test_a_limiter_is_one_for_datagrams_and_connections(at: Bench) -> None
     assert len(await at.came_out()) == 1
 
 
+@pytest.mark.parametrize(
+    ("row", "longest"), [(ROW, 0xFFFC - 12 - 4), (Address("2001:db8::7", 50000), 0xFFFC - 24 - 4)]
+)
+async def test_what_an_indication_cannot_hold_is_dropped_and_counted(
+    at: Bench, row: Address, longest: int
+) -> None:
+    at.plane.install(at.between(at.carol, at.dave, 0x4000, row))
+    for length in (longest, longest + 1, 0xFFFF):
+        at.carol.send(on(0x4000, b"\xff" * length))
+    (egress,) = await at.came_out()
+    assert parse(egress.message).first(a.DATA) == b"\xff" * longest
+    assert counted(at, at.carol).drops == {DropReason.CLASS: 2}
+
+
 # --- what is removed ----------------------------------------------------------------------------------
 
 REMOVALS: dict[str, Remove] = {

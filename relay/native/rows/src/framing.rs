@@ -78,6 +78,11 @@ pub(crate) fn indication_head(peer: SocketAddr, transaction_id: [u8; 12]) -> Vec
     head
 }
 
+/// The longest payload of an indication with such a head: its length field counts 16 bits, in multiples of 4.
+pub(crate) fn longest_in_indication(head: &[u8]) -> usize {
+    0xFFFC - (head.len() - 16) - 4
+}
+
 pub(crate) fn indication(head: &[u8], payload: &[u8]) -> Vec<u8> {
     let padding = payload.len().wrapping_neg() & 3;
     let body = head.len() - 16 + 4 + payload.len() + padding;

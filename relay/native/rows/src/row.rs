@@ -1,15 +1,15 @@
 //! A row of the forwarding table: what it lets pass, what it counts, how it frames.
 
+use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::Arc;
 
 use crate::class::{Class, PayloadTypes};
 use crate::egress::StreamTarget;
-use crate::framing::{channel_data, indication};
+use crate::framing::{channel_data, indication, longest_in_indication};
 use crate::limiter::Limiter;
 use crate::table::Flow;
 use crate::vocabulary::{DropReason, Leg};
-use std::net::SocketAddr;
 
 /// Where a row's packets leave.
 #[derive(Clone)]
@@ -23,6 +23,15 @@ pub(crate) enum Framing {
     Channel(u16),
     /// In Data indications, whose unchanging part this is.
     Indication(Vec<u8>),
+}
+
+impl Framing {
+    pub(crate) fn longest_payload(&self) -> usize {
+        match self {
+            Self::Channel(_) => 0xFFFF,
+            Self::Indication(head) => longest_in_indication(head),
+        }
+    }
 }
 
 /// What a row really forwarded, and what it dropped by reason.
@@ -59,6 +68,8 @@ pub struct Row {
     pub target: Target,
     pub flow: Arc<Flow>,
     pub(crate) framing: Framing,
+    /// That the target's framing can say the length of.
+    pub(crate) longest_payload: usize,
     pub(crate) types: Option<PayloadTypes>,
     pub(crate) limiters: Vec<Arc<Limiter>>,
     pub(crate) dtls_bytes: Arc<AtomicU64>,
@@ -82,6 +93,9 @@ impl Row {
     }
 
     fn verdict(&self, payload: &[u8], now: u64) -> Result<(), DropReason> {
+        if payload.len() > self.longest_payload {
+            return Err(DropReason::Class);
+        }
         let class = match &self.types {
             Some(types) => types.class_of(payload)?,
             None => Class::Bulk,

@@ -149,13 +149,15 @@ impl Table {
         let flow = self.use_flow(route.source.five_tuple, punts);
         let old = self.take_out(&route.source);
         let session = self.sessions.entry(route.session_id.clone()).or_default();
+        let framing = match route.target.form {
+            Form::Channel(channel) => Framing::Channel(channel),
+            Form::Peer(peer) => Framing::Indication(indication_head(peer, transaction_id)),
+        };
         let mut row = Row {
             target,
             flow,
-            framing: match route.target.form {
-                Form::Channel(channel) => Framing::Channel(channel),
-                Form::Peer(peer) => Framing::Indication(indication_head(peer, transaction_id)),
-            },
+            longest_payload: framing.longest_payload(),
+            framing,
             types: route
                 .payload_types
                 .map(|types| PayloadTypes::new(&types, &route.audio_payload_types)),
@@ -178,21 +180,24 @@ impl Table {
             }
         }
         use_limiters(&mut row, &self.limiters);
-        let at = self.rows.vacant_key();
+        let source = row.source;
+        let at = self.rows.insert(row);
         session.rows.insert(at);
-        for limiter_id in &row.limiter_ids {
+        for limiter_id in self
+            .rows
+            .get(at)
+            .into_iter()
+            .flat_map(|row| &row.limiter_ids)
+        {
             self.limited
                 .entry(limiter_id.clone())
                 .or_default()
                 .insert(at);
         }
-        self.by_leg.insert(row.source, at);
-        if let Some((channels, key)) =
-            channel_key(&mut self.by_channel, &self.listeners, &row.source)
-        {
+        self.by_leg.insert(source, at);
+        if let Some((channels, key)) = channel_key(&mut self.by_channel, &self.listeners, &source) {
             channels.insert(key, at);
         }
-        self.rows.insert(row);
         true
     }
 
@@ -255,9 +260,13 @@ impl Table {
             })
     }
 
+    /// All that refers to the row goes before the row does: nothing ever leads to a place that has another one.
     fn take_out(&mut self, source: &Leg) -> Option<Row> {
         let at = self.by_leg.remove(source)?;
-        let row = self.rows.try_remove(at)?;
+        if let Some((channels, key)) = channel_key(&mut self.by_channel, &self.listeners, source) {
+            channels.remove(&key);
+        }
+        let row = self.rows.get(at)?;
         if let Target::Stream(target) = &row.target {
             target.removed.store(true, Ordering::Release);
         }
@@ -272,11 +281,9 @@ impl Table {
                 }
             }
         }
-        if let Some((channels, key)) = channel_key(&mut self.by_channel, &self.listeners, source) {
-            channels.remove(&key);
-        }
+        let row = self.rows.try_remove(at);
         self.leave_flow(&source.five_tuple);
-        Some(row)
+        row
     }
 
     fn use_flow(&mut self, five_tuple: FiveTuple, punts: &PuntQueue) -> Arc<Flow> {
