@@ -89,7 +89,6 @@ class NativePlane:
         self._running: _native.Plane | None = None
         self._punted = asyncio.Event()
         self._came_out = asyncio.Event()
-        self._more_punts = False
 
     @property
     def _plane(self) -> _native.Plane:
@@ -162,6 +161,8 @@ class NativePlane:
         self._plane.resume(five_tuple)
 
     async def egress(self) -> list[Egress]:
+        # Threads put more while the last was dealt with: everything else in this loop has its turn first.
+        await asyncio.sleep(0)
         while True:
             self._came_out.clear()
             waiting = self._plane.take_egress()
@@ -170,14 +171,12 @@ class NativePlane:
             await self._came_out.wait()
 
     async def punts(self) -> list[Punt]:
-        if self._more_punts:
-            # A backlog must not keep everything else in this loop from its turn.
-            await asyncio.sleep(0)
+        # As in `egress`.
+        await asyncio.sleep(0)
         while True:
             self._punted.clear()
             waiting = self._plane.take_punts(BATCH)
             if waiting:
-                self._more_punts = len(waiting) == BATCH
                 # Once the caller gives up the thread, it has dealt with them.
                 asyncio.get_running_loop().call_soon(self._plane.settle_punts)
                 return [Punt(_five_tuple(*five_tuple), datagram) for five_tuple, datagram in waiting]

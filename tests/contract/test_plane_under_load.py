@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 
@@ -14,6 +15,7 @@ from relay.vocabulary import Limiter
 from tests.contract.plane_harness import PLANES, Bench, Client, bench
 
 ROUNDS = 600
+BATCHES = 50
 
 
 @contextmanager
@@ -63,6 +65,33 @@ async def test_nothing_leaves_by_a_row_once_its_removal_has_returned(plane: str)
                 assert arrived_at(at.bob) == []
             assert carried > ROUNDS
             assert at.plane.plane_counters().faults == 0
+
+
+@pytest.mark.parametrize("plane", sorted(PLANES))
+@pytest.mark.parametrize("queue", ["punts", "egress"])
+async def test_everything_else_has_its_turn_while_there_is_always_something_to_take(
+    plane: str, queue: str
+) -> None:
+    async with bench(PLANES[plane]) as at:
+        at.plane.own(at.alice.five_tuple)
+        if queue == "egress":
+            at.plane.install(at.between(at.alice, at.dave))
+        turns = 0
+
+        async def count_turns() -> None:
+            nonlocal turns
+            while True:
+                turns += 1
+                await asyncio.sleep(0)
+
+        counting = asyncio.create_task(count_turns())
+        with full_load(at.alice):
+            for _ in range(BATCHES):
+                await (at.plane.punts() if queue == "punts" else at.plane.egress())
+                # Work that does not give up the thread, while those of the plane go on.
+                time.sleep(0.002)  # noqa: ASYNC251 (that is the point)
+        counting.cancel()
+        assert turns >= BATCHES - 1
 
 
 def removals(at: Bench) -> list[Callable[[], object]]:
