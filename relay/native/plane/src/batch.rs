@@ -31,6 +31,7 @@ enum Held {
 struct Packet {
     held: Held,
     bytes: usize,
+    payload_bytes: usize,
 }
 
 /// Datagrams of one row that leave as one message.
@@ -41,7 +42,6 @@ struct Group {
     client: SocketAddr,
     /// Of every packet but the last, which may be shorter.
     bytes: usize,
-    payload_bytes: usize,
     packets: Vec<Packet>,
     closed: bool,
 }
@@ -175,11 +175,16 @@ impl<'a> Carrier<'a> {
                 (Held::Framed(framed), bytes)
             }
         };
-        self.group(row_at, row, Packet { held, bytes }, payload_bytes);
+        let packet = Packet {
+            held,
+            bytes,
+            payload_bytes,
+        };
+        self.group(row_at, row, packet);
     }
 
     /// With the packet before it of the same five-tuple, if one message can carry both: so order is kept.
-    fn group(&mut self, row_at: usize, row: &Row, packet: Packet, payload_bytes: usize) {
+    fn group(&mut self, row_at: usize, row: &Row, packet: Packet) {
         let Target::Datagram { listener, client } = row.target else {
             return;
         };
@@ -200,7 +205,6 @@ impl<'a> Carrier<'a> {
                 && group.bytes <= MAX_SEGMENT_BYTES
             {
                 group.closed = bytes < group.bytes;
-                group.payload_bytes += payload_bytes;
                 group.packets.push(packet);
                 return;
             }
@@ -215,7 +219,6 @@ impl<'a> Carrier<'a> {
             listener,
             client,
             bytes,
-            payload_bytes,
             packets: vec![packet],
             closed: !segments,
         });
@@ -249,11 +252,14 @@ impl<'a> Carrier<'a> {
                 .zip(&slices)
                 .map(|(to, datagrams)| Outgoing { to, datagrams })
                 .collect();
-            self.outbox.send(socket, &messages, |at, sent| {
-                if let Some(group) = groups.get(at) {
-                    if let Some(row) = table.row_at(group.row) {
-                        count(row, sent, group.packets.len(), group.payload_bytes, now);
-                    }
+            self.outbox.send(socket, &messages, |at, datagrams, sent| {
+                let Some(group) = groups.get(at) else {
+                    return;
+                };
+                let packets = group.packets.get(datagrams).unwrap_or_default();
+                let payload_bytes = packets.iter().map(|packet| packet.payload_bytes).sum();
+                if let Some(row) = table.row_at(group.row) {
+                    count(row, sent, packets.len(), payload_bytes, now);
                 }
             });
         }

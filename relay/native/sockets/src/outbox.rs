@@ -1,6 +1,7 @@
 //! Datagrams sent in batches (sendmmsg), those of one destination and size as segments of one message.
 
 use std::io::{self, IoSlice};
+use std::ops::Range;
 
 use crate::socket::{Destination, Socket};
 
@@ -25,14 +26,15 @@ pub struct Outbox {
 }
 
 impl Outbox {
-    /// Send it all, in order. `done` is told of each message, by its index, whether the system took it.
+    /// Send it all, in order. `done` is told, by the index of the message and the datagrams of it, what the system
+    /// took and what not.
     ///
     /// Never waits: what finds the socket's buffer full is lost, and so is the rest of the batch.
     pub fn send(
         &mut self,
         socket: &Socket,
         messages: &[Outgoing<'_>],
-        mut done: impl FnMut(usize, bool),
+        mut done: impl FnMut(usize, Range<usize>, bool),
     ) {
         self.prepare(messages);
         let mut at = 0;
@@ -49,38 +51,38 @@ impl Outbox {
                 )
             };
             if let Some(sent) = usize::try_from(sent).ok().filter(|sent| *sent > 0) {
-                (at..at + sent).for_each(|one| done(one, true));
+                for (one, message) in messages.iter().enumerate().skip(at).take(sent) {
+                    done(one, 0..message.datagrams.len(), true);
+                }
                 at += sent;
                 continue;
             }
             match io::Error::last_os_error().raw_os_error() {
                 Some(libc::EINTR) => {}
                 Some(libc::EAGAIN | libc::ENOBUFS) => {
-                    (at..messages.len()).for_each(|one| done(one, false));
-                    return;
+                    for (one, message) in messages.iter().enumerate().skip(at) {
+                        done(one, 0..message.datagrams.len(), false);
+                    }
+                    break;
                 }
                 error => {
-                    done(
-                        at,
-                        message.datagrams.len() > 1 && Self::singly(socket, message, error),
-                    );
+                    if error == Some(libc::EIO) {
+                        socket.no_more_segments();
+                    }
+                    // Without segmentation: a path narrower than the segments, or a device that cannot.
+                    for (one, datagram) in message.datagrams.iter().enumerate() {
+                        let alone = message.datagrams.len() == 1;
+                        done(
+                            at,
+                            one..one + 1,
+                            !alone && socket.send_to(datagram, message.to).is_ok(),
+                        );
+                    }
                     at += 1;
                 }
             }
         }
         self.headers.clear();
-    }
-
-    /// Without segmentation: a path narrower than the segments, or a device that cannot.
-    fn singly(socket: &Socket, message: &Outgoing<'_>, error: Option<i32>) -> bool {
-        if error == Some(libc::EIO) {
-            socket.no_more_segments();
-        }
-        let sent = message
-            .datagrams
-            .iter()
-            .filter(|one| socket.send_to(one, message.to).is_ok());
-        sent.count() == message.datagrams.len()
     }
 
     fn prepare(&mut self, messages: &[Outgoing<'_>]) {

@@ -32,8 +32,10 @@ fn segments_of_one_message_arrive_as_datagrams_in_order() {
         },
     ];
     let mut told = Vec::new();
-    Outbox::default().send(&sender[0], &messages, |at, taken| told.push((at, taken)));
-    assert_eq!(told, [(0, true), (1, true)]);
+    Outbox::default().send(&sender[0], &messages, |at, datagrams, taken| {
+        told.push((at, datagrams, taken))
+    });
+    assert_eq!(told, [(0, 0..MAX_SEGMENTS, true), (1, 0..1, true)]);
     let mut buffer = [0; 2000];
     for expected in sent.iter().map(Vec::as_slice).chain([b"alone".as_slice()]) {
         let received = receiver.recv(&mut buffer).unwrap();
@@ -49,8 +51,27 @@ fn what_the_system_refuses_is_told_and_the_rest_goes_on() {
     let (long, short) = ([IoSlice::new(&long)], [IoSlice::new(&short)]);
     let messages = [&short, &long, &short].map(|datagrams| Outgoing { to: &to, datagrams });
     let mut told = Vec::new();
-    Outbox::default().send(&sender[0], &messages, |_, taken| told.push(taken));
+    Outbox::default().send(&sender[0], &messages, |_, _, taken| told.push(taken));
     assert_eq!(told, [true, false, true]);
+}
+
+#[test]
+fn of_a_message_that_cannot_be_segmented_each_datagram_is_told() {
+    let (sender, receiver) = (group(1), UdpSocket::bind("127.0.0.1:0").unwrap());
+    let to = Destination::from(receiver.local_addr().unwrap());
+    // More than one message may hold in all; the first alone is more than a datagram may.
+    let (long, short) = (vec![0; 65_530], vec![1; 10]);
+    let datagrams = [IoSlice::new(&long), IoSlice::new(&short)];
+    let messages = [Outgoing {
+        to: &to,
+        datagrams: &datagrams,
+    }];
+    let mut told = Vec::new();
+    Outbox::default().send(&sender[0], &messages, |_, datagrams, taken| {
+        told.push((datagrams, taken))
+    });
+    assert_eq!(told, [(0..1, false), (1..2, true)]);
+    assert_eq!(receiver.recv(&mut [0; 20]).unwrap(), 10);
 }
 
 #[test]
