@@ -11,6 +11,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 CARGO := $(shell command -v cargo 2>/dev/null)
 NATIVE := relay/native
+LOAD_NATIVE := loadtests/native
 NATIVE_SOURCES := $(shell find $(NATIVE) -name target -prune -o \( -name '*.rs' -o -name 'Cargo.*' \) -print)
 PACKAGES := config auth relay broker
 PIP_INSTALL := $(BIN)/pip install --quiet --disable-pip-version-check
@@ -76,9 +77,15 @@ setup-debian:
 demo: setup ## Run the whole product with its embedded defaults [ADDRESS=ip]
 	@$(BIN)/turngate demo $(if $(ADDRESS),--address $(ADDRESS))
 
+$(VENV)/.setup-load: requirements/load.txt $(VENV)/.setup-test
+	@echo 'installing what the load tests need into $(VENV)' >&2
+	$(PIP_INSTALL) --require-hashes -r requirements/load.txt
+	touch $@
+
 .PHONY: load
-load: setup-test ## Run the load tests and write their report
-	@echo 'Load generators, budgets and reports live in loadtests/; see loadtests/README.md for what there is to run.'
+load: $(VENV)/.setup-load setup-debian ## Measure the relay beside coturn and a bare switch; write the report [ARGS=...]
+	@cargo build --quiet --locked --release --manifest-path $(LOAD_NATIVE)/Cargo.toml
+	$(BIN)/python -m loadtests.load $(ARGS)
 
 .PHONY: soak
 soak: setup-test ## Hold an eleven-minute call through a served edge; not one media packet may be lost
@@ -134,10 +141,12 @@ check-python: $(VENV)/.setup-test
 .PHONY: check-native
 check-native:
 ifneq ($(CARGO),)
-	cd $(NATIVE)
-	cargo fmt --all --check
-	cargo clippy --quiet --locked --workspace --all-targets -- -D warnings
-	cargo test --quiet --locked --workspace --exclude turngate-native
+	for workspace in $(NATIVE) $(LOAD_NATIVE); do
+	    cd "$(CURDIR)/$$workspace"
+	    cargo fmt --all --check
+	    cargo clippy --quiet --locked --workspace --all-targets -- -D warnings
+	    cargo test --quiet --locked --workspace --exclude turngate-native
+	done
 else
 	@echo 'no cargo on the PATH: the Rust sources were not checked' >&2
 endif
@@ -158,7 +167,7 @@ check-web: $(WEB_TOOLS)
 format: $(VENV)/.setup-test ## Format the Python and Rust sources in place
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
-	$(if $(CARGO),cd $(NATIVE) && cargo fmt --all)
+	$(if $(CARGO),for workspace in $(NATIVE) $(LOAD_NATIVE); do (cd $$workspace && cargo fmt --all); done)
 
 # -- keeping house -------------------------------------------------------------------------------------------------
 
@@ -172,9 +181,10 @@ requirements: $(VENV)/.setup-test ## Pin the dependencies of pyproject.toml agai
 	$(PIP_COMPILE) --extra test --extra dev -c requirements/runtime.txt -c requirements/build.txt \
 	    -o requirements/test.txt pyproject.toml
 	$(PIP_COMPILE) --extra fuzz -c requirements/runtime.txt -o requirements/fuzz.txt pyproject.toml
+	$(PIP_COMPILE) --extra load -c requirements/test.txt -o requirements/load.txt pyproject.toml
 
 .PHONY: clean
 clean: ## Remove what was built and what tools cached; .venv and var stay
 	rm -rf build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
-	rm -rf $(NATIVE)/target relay/_native*.so tests/artefacts
+	rm -rf $(NATIVE)/target $(LOAD_NATIVE)/target relay/_native*.so tests/artefacts
 	find $(PACKAGES) tests loadtests -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -140,7 +140,7 @@ def test_the_dependency_table_is_what_pyproject_says() -> None:
         if line.startswith("|")
     ][2:]
     assert [(name.strip(), use.strip()) for name, use, reason in rows if reason.strip()] == sorted(
-        wanted, key=lambda row: (["run", "test", "dev", "fuzz"].index(row[1]), row[0].lower())
+        wanted, key=lambda row: (["run", "test", "dev", "fuzz", "load"].index(row[1]), row[0].lower())
     )
 
 

@@ -12,7 +12,7 @@ import pytest
 
 from tests.house import tracked
 
-PINNED = tuple(f"requirements/{use}.txt" for use in ("build", "runtime", "test", "fuzz"))
+PINNED = tuple(f"requirements/{use}.txt" for use in ("build", "runtime", "test", "fuzz", "load"))
 
 # Well-known hosts are spelled in two halves, so that this file does not name them itself.
 HOSTS = tuple(
@@ -46,6 +46,7 @@ def test_every_dependency_of_the_package_is_pinned() -> None:
     assert required(project["dependencies"]) <= pins("requirements/runtime.txt").keys()
     assert required([*extras["test"], *extras["dev"]]) <= pins("requirements/test.txt").keys()
     assert required(extras["fuzz"]) <= pins("requirements/fuzz.txt").keys()
+    assert required(extras["load"]) <= pins("requirements/load.txt").keys()
 
 
 def test_what_builds_the_package_is_pinned() -> None:
