@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from struct import Struct
 from typing import Any, Final, Generic, TypeVar
 
 from relay.stun.address import pack_address, pack_xor_address, unpack_address, unpack_xor_address
@@ -16,6 +17,7 @@ from relay.vocabulary import Address
 T = TypeVar("T")
 Algorithm = tuple[int, bytes]
 """A password algorithm as it is written: its number and its parameters."""
+_ALGORITHM_HEAD = Struct(">HH")
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,8 +150,7 @@ def _unpack_sha256(value: bytes, _: bytes) -> bytes:
 
 def _pack_algorithm(value: Algorithm, _: bytes) -> bytes:
     number, parameters = value
-    head = number.to_bytes(2, "big") + len(parameters).to_bytes(2, "big")
-    return head + parameters + b"\0" * (-len(parameters) % 4)
+    return _ALGORITHM_HEAD.pack(number, len(parameters)) + parameters + bytes(-len(parameters) % 4)
 
 
 def _unpack_algorithm(value: bytes, tid: bytes) -> Algorithm:

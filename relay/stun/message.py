@@ -6,6 +6,7 @@ import hmac
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import IntEnum
+from struct import Struct
 from typing import Any, TypeVar
 
 from relay.stun.address import MAGIC_COOKIE
@@ -17,6 +18,10 @@ T = TypeVar("T")
 Field = tuple[Attribute[Any], Any]
 
 HEADER_LENGTH = 20
+_HEADER = Struct(">HH4s12s")
+"""Type, length, magic cookie, transaction id."""
+_ATTRIBUTE_HEAD = Struct(">HH")
+"""Type and length of the value."""
 
 
 class MessageClass(IntEnum):
@@ -118,8 +123,7 @@ def parse(datagram: bytes) -> Message:
     has_fingerprint = False
     at = HEADER_LENGTH
     while at < len(datagram):
-        kind = int.from_bytes(datagram[at : at + 2], "big")
-        length = int.from_bytes(datagram[at + 2 : at + 4], "big")
+        kind, length = _ATTRIBUTE_HEAD.unpack_from(datagram, at)
         value = datagram[at + 4 : at + 4 + length]
         if len(value) != length:
             raise MalformedError("an attribute is cut off")
@@ -162,7 +166,7 @@ def build(
     with_fingerprint: bool = False,
 ) -> bytes:
     """These attributes in this order, then integrity of one kind if there is a key, then FINGERPRINT."""
-    parts = [_message_type(method, message_class), b"\0\0", MAGIC_COOKIE, transaction_id]
+    parts = [_HEADER.pack(_message_type(method, message_class), 0, MAGIC_COOKIE, transaction_id)]
     for attribute, value in fields:
         parts.append(packed_attribute(attribute.number, attribute.pack(value, transaction_id)))
     message = b"".join(parts)
@@ -181,7 +185,9 @@ def build(
 
 def packed_attribute(number: int, value: bytes) -> bytes:
     """Header, value and zeroed padding to a multiple of 4."""
-    return number.to_bytes(2, "big") + len(value).to_bytes(2, "big") + value + b"\0" * (-len(value) % 4)
+    length = len(value)
+    packed = _ATTRIBUTE_HEAD.pack(number, length) + value
+    return packed if length % 4 == 0 else packed + bytes(-length % 4)
 
 
 def _check_fingerprint(datagram: bytes, at: int, value: bytes, following: int) -> None:
@@ -193,10 +199,9 @@ def _with_length(message: bytes, more: int) -> bytes:
     return message[:2] + (len(message) - HEADER_LENGTH + more).to_bytes(2, "big") + message[4:]
 
 
-def _message_type(method: int, message_class: MessageClass) -> bytes:
+def _message_type(method: int, message_class: MessageClass) -> int:
     bits = method & 0x00F | (method & 0x070) << 1 | (method & 0xF80) << 2
-    bits |= (message_class & 1) << 4 | (message_class & 2) << 7
-    return bits.to_bytes(2, "big")
+    return bits | (message_class & 1) << 4 | (message_class & 2) << 7
 
 
 def _method_and_class(bits: int) -> tuple[int, MessageClass]:

@@ -41,5 +41,6 @@ class Nonces:
         return int(now) - int.from_bytes(made_at, "big") < LIFETIME_SECONDS
 
     def _mac(self, five_tuple: FiveTuple, made_at: bytes) -> bytes:
-        bound = f"{five_tuple.transport}|{five_tuple.client}|{five_tuple.server}".encode()
+        transport, client, server = five_tuple
+        bound = f"{transport.value}|{client.ip}|{client.port}|{server.ip}|{server.port}".encode()
         return hmac.digest(self._key, made_at + bound, "sha256")[:_MAC_BYTES]
