@@ -38,6 +38,10 @@ class PrefixBudget:
 
     def take(self, ip: str, now: float) -> bool:
         """Spend one; False when this network has nothing left. `now` in monotonic seconds."""
+        return self.spend(ip, now) > 0
+
+    def spend(self, ip: str, now: float) -> float:
+        """Spend one, and say which share of the burst was there; 0 when it was not enough."""
         network = ip.rpartition(".")[0] if ":" not in ip else IPv6Address(ip.partition("%")[0]).packed[:6]
         slot = hash(network) % SLOTS
         tokens = self._tokens[slot] + (now - self._filled_at[slot]) * self._per_second
@@ -45,6 +49,6 @@ class PrefixBudget:
         self._filled_at[slot] = now
         if tokens < 1:
             self._tokens[slot] = tokens
-            return False
+            return 0.0
         self._tokens[slot] = tokens - 1
-        return True
+        return tokens / self._burst

@@ -21,15 +21,19 @@ requests makes media wait."""
 
 # Datagrams a second, and at once. An owner may send media at full rate in indications for a whole call.
 OWNED = (4000.0, 2000.0)
-STRANGERS = (8000.0, 4000.0)
+STRANGERS = (4000.0, 2000.0)
 STREAM_STRANGERS = (4000.0, 2000.0)
+QUIET = 0.5
+"""A network that has so much of its own burst left was quiet. The last half of what all strangers have is for
+those alone: while some networks flood, who comes from another one is heard."""
 
 
 class PuntQueue:
     """Bounded in datagrams and bytes; what does not fit is dropped and counted, oldest stay.
 
     Of a stranger only STUN requests are taken: nothing else of theirs could be answered. Over UDP a source
-    network has so many a second and at once; a stranger on a stream is bounded there, by its connection.
+    network has so many a second and at once, and quiet ones a part of what all have together; a stranger
+    on a stream is bounded there, by its connection.
     """
 
     def __init__(self, network_per_second: float, network_burst: float) -> None:
@@ -38,7 +42,7 @@ class PuntQueue:
         self._strangers_waiting = 0
         self._per_five_tuple: dict[FiveTuple, int] = {}
         self._owned: dict[FiveTuple, TokenBucket] = {}
-        self._strangers = TokenBucket(*STRANGERS)
+        self._strangers = TokenBucket(*STRANGERS, reserve=STRANGERS[1] / 2)
         self._stream_strangers = TokenBucket(*STREAM_STRANGERS)
         self._networks = PrefixBudget(network_per_second, network_burst)
         self._arrived = asyncio.Event()
@@ -82,11 +86,10 @@ class PuntQueue:
         waiting = self._strangers_waiting
         if five_tuple.transport.is_stream:
             return waiting < MAX_STREAM_STRANGERS_WAITING and self._stream_strangers.take(1, now)
-        return (
-            waiting < MAX_STRANGERS_WAITING
-            and self._networks.take(five_tuple.client.ip, now)
-            and self._strangers.take(1, now)
-        )
+        if waiting >= MAX_STRANGERS_WAITING:
+            return False
+        share = self._networks.spend(five_tuple.client.ip, now)
+        return share > 0 and self._strangers.take(1, now, use_reserve=share >= QUIET)
 
     async def take(self) -> list[Punt]:
         """The oldest datagrams, at most a batch; waits for one."""

@@ -35,8 +35,8 @@ class TokenBucket:
     def spend(self, amount: float) -> None:
         self._tokens -= amount
 
-    def take(self, amount: float, now: float) -> bool:
-        if not self.has(amount, now, use_reserve=True):
+    def take(self, amount: float, now: float, *, use_reserve: bool = True) -> bool:
+        if not self.has(amount, now, use_reserve=use_reserve):
             return False
         self._tokens -= amount
         return True

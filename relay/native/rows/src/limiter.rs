@@ -82,7 +82,12 @@ impl Bucket {
     }
 
     pub(crate) fn take(&mut self, now: u64) -> bool {
-        let there = self.fill(now) >= 1.0;
+        self.take_above(0.0, now)
+    }
+
+    /// One, if it is not of the last `reserve`.
+    pub(crate) fn take_above(&mut self, reserve: f64, now: u64) -> bool {
+        let there = self.fill(now) >= 1.0 + reserve;
         if there {
             self.spend();
         }

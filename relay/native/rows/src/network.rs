@@ -11,6 +11,7 @@ const SLOTS: usize = 1 << 16;
 /// to share. Who shares one with a network that floods still has the other.
 pub(crate) struct NetworkBudget {
     tables: [Slots; 2],
+    burst: f64,
 }
 
 struct Slots {
@@ -40,24 +41,25 @@ impl NetworkBudget {
     pub(crate) fn new(per_second: f64, burst: f64) -> Self {
         Self {
             tables: [Slots::new(per_second, burst), Slots::new(per_second, burst)],
+            burst,
         }
     }
 
-    /// Spend one in both tables, if either has it.
-    pub(crate) fn take(&mut self, ip: IpAddr, now: u64) -> bool {
+    /// Spend one in both tables, if either has it; and say which share of the burst was there.
+    pub(crate) fn spend(&mut self, ip: IpAddr, now: u64) -> Option<f64> {
         let mut most = 0.0f64;
         for table in &mut self.tables {
             most = most.max(table.bucket(ip).map_or(0.0, |bucket| bucket.fill(now)));
         }
         if most < 1.0 {
-            return false;
+            return None;
         }
         for table in &mut self.tables {
             if let Some(bucket) = table.bucket(ip) {
                 bucket.spend();
             }
         }
-        true
+        Some(most / self.burst)
     }
 }
 
@@ -77,7 +79,7 @@ mod tests {
         let mut budget = NetworkBudget::new(10.0, 5.0);
         let passed = |budget: &mut NetworkBudget, now| {
             (0..100)
-                .filter(|host| budget.take(address(1, *host), now))
+                .filter(|host| budget.spend(address(1, *host), now).is_some())
                 .count()
         };
         assert_eq!(passed(&mut budget, NOW), 5);
@@ -88,12 +90,12 @@ mod tests {
     fn networks_that_flood_take_nothing_from_others() {
         let mut budget = NetworkBudget::new(10.0, 5.0);
         for network in 0..100 {
-            while budget.take(address(network, 1), NOW) {}
+            while budget.spend(address(network, 1), NOW).is_some() {}
         }
         for network in 1000..1010 {
             assert_eq!(
                 (0..100)
-                    .filter(|host| budget.take(address(network, *host), NOW))
+                    .filter(|host| budget.spend(address(network, *host), NOW).is_some())
                     .count(),
                 5
             );

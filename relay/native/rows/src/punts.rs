@@ -13,6 +13,9 @@ use crate::network::NetworkBudget;
 use crate::table::{Flow, Hold};
 use crate::vocabulary::{FiveTuple, Transport};
 
+/// The share of its burst that a network has left if it was quiet.
+const QUIET: f64 = 0.5;
+
 /// A datagram without a row.
 pub struct Punt {
     pub five_tuple: FiveTuple,
@@ -145,8 +148,17 @@ impl PuntQueue {
                 && waiting.stream_strangers.take(now);
         }
         waiting.strangers < self.bounds.strangers_waiting
-            && waiting.networks.take(five_tuple.client.ip(), now)
-            && waiting.udp_strangers.take(now)
+            && waiting
+                .networks
+                .spend(five_tuple.client.ip(), now)
+                .is_some_and(|share| {
+                    let reserve = if share >= QUIET {
+                        0.0
+                    } else {
+                        self.bounds.strangers.1 / 2.0
+                    };
+                    waiting.udp_strangers.take_above(reserve, now)
+                })
     }
 
     /// What was taken has been dealt with: nobody waits behind it any more.
