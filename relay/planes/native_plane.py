@@ -28,8 +28,10 @@ from relay.vocabulary import (
 )
 
 MAX_WORKERS = 64
-BATCH = 32
+BATCH = 64
 """Punts handed out at once; media does not wait for them."""
+PAUSE_SECONDS = 0.001
+"""Between batches, for the next one to grow: else every stranger of a flood would wake the event loop."""
 
 _AddressTuple = tuple[str, int]
 _FiveTupleTuple = tuple[str, _AddressTuple, _AddressTuple]
@@ -100,8 +102,8 @@ class NativePlane:
         loop = asyncio.get_running_loop()
         plane = _native.Plane(listeners, self._workers, self._socket_buffer_bytes, self._bounds, _EGRESS)
         self._running = plane
-        loop.add_reader(plane.punts_descriptor(), self._punted.set)
-        loop.add_reader(plane.egress_descriptor(), self._came_out.set)
+        loop.add_reader(plane.punts_descriptor(), _wake, plane.punts_descriptor(), self._punted)
+        loop.add_reader(plane.egress_descriptor(), _wake, plane.egress_descriptor(), self._came_out)
         return [Address(*address) for address in plane.listeners()]
 
     def stop(self) -> None:
@@ -171,8 +173,7 @@ class NativePlane:
             await self._came_out.wait()
 
     async def punts(self) -> list[Punt]:
-        # As in `egress`.
-        await asyncio.sleep(0)
+        await asyncio.sleep(PAUSE_SECONDS)
         while True:
             self._punted.clear()
             waiting = self._plane.take_punts(BATCH)
@@ -181,6 +182,11 @@ class NativePlane:
                 asyncio.get_running_loop().call_soon(self._plane.settle_punts)
                 return [Punt(_five_tuple(*five_tuple), datagram) for five_tuple, datagram in waiting]
             await self._punted.wait()
+
+
+def _wake(descriptor: int, event: asyncio.Event) -> None:
+    os.eventfd_read(descriptor)
+    event.set()
 
 
 def _five_tuple(transport: str, client: _AddressTuple, server: _AddressTuple) -> FiveTuple:

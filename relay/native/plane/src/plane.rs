@@ -212,13 +212,12 @@ impl Plane {
         }
     }
 
-    /// Readable when there may be punts.
+    /// An eventfd, readable when there may be punts.
     pub fn punts_descriptor(&self) -> RawFd {
         self.shared.punts_wake.descriptor()
     }
 
     pub fn take_punts(&self, most: usize) -> Vec<Punt> {
-        self.shared.punts_wake.clear();
         self.shared.punts.take(most)
     }
 
@@ -227,13 +226,12 @@ impl Plane {
         self.shared.punts.settle();
     }
 
-    /// Readable when there may be something for stream clients.
+    /// An eventfd, readable when there may be something for stream clients.
     pub fn egress_descriptor(&self) -> RawFd {
         self.shared.egress_wake.descriptor()
     }
 
     pub fn take_egress(&self) -> Vec<Egress> {
-        self.shared.egress_wake.clear();
         self.shared.egress.take()
     }
 

@@ -1,7 +1,7 @@
 //! The monotonic clock, and an event by which one thread wakes another one's event loop.
 
 use std::fs::File;
-use std::io::{self, Read, Write};
+use std::io::{self, Write};
 use std::os::fd::{AsRawFd, FromRawFd, RawFd};
 
 /// CLOCK_MONOTONIC, the clock of Python's `time.monotonic()`.
@@ -15,7 +15,7 @@ pub fn monotonic_nanoseconds() -> u64 {
     u64::try_from(now.tv_sec).unwrap_or(0) * 1_000_000_000 + u64::try_from(now.tv_nsec).unwrap_or(0)
 }
 
-/// A file descriptor that becomes readable (eventfd).
+/// An eventfd: readable from `wake` on, until somebody reads it.
 pub struct WakeUp(File);
 
 impl WakeUp {
@@ -36,10 +36,5 @@ impl WakeUp {
     /// Make it readable. An event whose counter is full is readable already.
     pub fn wake(&self) {
         let _ = (&self.0).write(&1u64.to_ne_bytes());
-    }
-
-    /// Make it unreadable again.
-    pub fn clear(&self) {
-        let _ = (&self.0).read(&mut [0; 8]);
     }
 }
