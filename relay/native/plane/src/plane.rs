@@ -141,7 +141,8 @@ impl Plane {
     }
 
     pub fn remove_all(&self) {
-        self.shared.table.write().remove_all();
+        // The lock is let go of at the end of the statement, the rows are freed after it.
+        let _rows = self.shared.table.write().remove_all();
     }
 
     pub fn set_limit(&self, limiter_id: String, settings: Option<LimiterSettings>) {

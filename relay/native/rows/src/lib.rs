@@ -25,5 +25,5 @@ pub use framing::{channel_of, is_stun_request, ChannelData};
 pub use limiter::Limiter;
 pub use punts::{Admission, Punt, PuntBounds, PuntCounters, PuntQueue};
 pub use row::{Counters, Row, Target};
-pub use table::{Flow, Table};
+pub use table::{Flow, RemovedRows, Table};
 pub use vocabulary::{DropReason, FiveTuple, Form, Leg, LimiterSettings, Route, Transport};

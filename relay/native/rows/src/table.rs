@@ -60,6 +60,13 @@ struct Session {
     rows: HashSet<usize>,
 }
 
+/// What `Table::remove_all` took out, to be dropped.
+pub struct RemovedRows {
+    rows: Slab<Row>,
+    _sessions: HashMap<String, Session>,
+    _limited: HashMap<String, HashSet<usize>>,
+}
+
 /// Whoever reads it may forward by its rows until they let go of it; whoever changes it is alone with it.
 #[derive(Default)]
 pub struct Table {
@@ -218,11 +225,25 @@ impl Table {
         removed.collect()
     }
 
-    pub fn remove_all(&mut self) {
-        let sessions: Vec<String> = self.sessions.keys().cloned().collect();
-        for session_id in sessions {
-            self.remove_session(&session_id);
+    /// Nothing leads to the rows any more. To free so many takes longer than to take them out: it is left to the
+    /// caller, once nobody waits for the table.
+    pub fn remove_all(&mut self) -> RemovedRows {
+        for channels in &mut self.by_channel {
+            channels.clear();
         }
+        self.by_leg.clear();
+        let removed = RemovedRows {
+            rows: std::mem::take(&mut self.rows),
+            _sessions: std::mem::take(&mut self.sessions),
+            _limited: std::mem::take(&mut self.limited),
+        };
+        for (_, row) in &removed.rows {
+            if let Target::Stream(target) = &row.target {
+                target.removed.store(true, Ordering::Release);
+            }
+            self.leave_flow(&row.source.five_tuple);
+        }
+        removed
     }
 
     pub fn set_limit(&mut self, limiter_id: String, settings: Option<LimiterSettings>) {
