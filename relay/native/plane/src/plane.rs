@@ -154,7 +154,7 @@ impl Plane {
     }
 
     pub fn totals(&self) -> Counters {
-        self.shared.totals()
+        self.shared.table.read().totals()
     }
 
     pub fn plane_counters(&self) -> PlaneCounters {

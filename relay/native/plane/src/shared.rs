@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use parking_lot::RwLock;
 use turngate_rows::{
-    Admission, Counters, DropReason, EgressQueue, PuntCounters, PuntQueue, Put, Row, StreamTarget,
-    Table, Target,
+    Admission, DropReason, EgressQueue, PuntCounters, PuntQueue, Put, Row, StreamTarget, Table,
+    Target,
 };
 use turngate_sockets::{Destination, Socket, WakeUp};
 
@@ -85,10 +85,6 @@ impl Shared {
             send_failed: self.send_failed.load(Ordering::Relaxed),
             faults: self.faults.load(Ordering::Relaxed),
         }
-    }
-
-    pub(crate) fn totals(&self) -> Counters {
-        self.table.read().totals()
     }
 }
 

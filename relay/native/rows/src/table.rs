@@ -92,7 +92,7 @@ impl Table {
         self.by_channel = addresses.iter().map(|_| HashMap::new()).collect();
     }
 
-    pub fn listener(&self, address: &SocketAddr) -> Option<usize> {
+    fn listener(&self, address: &SocketAddr) -> Option<usize> {
         self.listeners.get(address).copied()
     }
 

@@ -2,7 +2,6 @@
 //! the monotonic clock, and interface names. All unsafe code of the native relay is in this crate.
 //!
 //! Deliberately not here: what any byte of a datagram means.
-#![cfg_attr(test, allow(clippy::unwrap_used, clippy::indexing_slicing))]
 
 mod address;
 mod inbox;
