@@ -197,7 +197,9 @@ class TurnServer:
                 answer = _success(message, [(a.XOR_MAPPED_ADDRESS, five_tuple.client)], None)
                 return self._answer(message, answer, five_tuple, allocation, now, out)
             requester = self._authenticator.requester(message, five_tuple, allocation, now)
-            if allocation is not None and requester.username != allocation.username:
+            other = allocation is not None and requester.username != allocation.username
+            # RFC 8656 section 7.4 has no 441 for an Allocate: 437 makes a client try another port of its own.
+            if other and message.method != Method.ALLOCATE:
                 raise RefusalError(RefusalReason.OTHER_USERNAME)
             self._check_known(message)
             self._serve(message, five_tuple, requester, allocation, now, out)
