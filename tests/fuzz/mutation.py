@@ -219,4 +219,5 @@ MUTATIONS: Final[dict[str, Mutation]] = {
     "channel": any_mutation,
     "framing": any_mutation,
     "server": script_mutation,
+    "planes": any_mutation,
 }

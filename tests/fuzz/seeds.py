@@ -14,6 +14,7 @@ from relay.stun.message import Field, MessageClass, Method, build
 from relay.turn.authentication import OFFERED
 from relay.vocabulary import Address
 from tests.fuzz.script import INTEGRITIES, Attributes, Kind, Script, Step, encode, join
+from tests.wire import test_planes_corpus as corpus
 from tests.wire import test_stun_sha256 as sha256_vectors
 from tests.wire import test_stun_vectors as vectors
 
@@ -327,7 +328,25 @@ STORIES: dict[str, tuple[int, int, list[Step]]] = {
     "full-and-flooded": (7, 16 | 64, [allocates(ALICE2), *[allocates(GUESSER)] * 4, says(BOB, 1, how=-1)]),
 }
 SERVER = {name: encode(Script(*story)) for name, story in STORIES.items()}
-SEEDS = {"stun": STUN, "channel": CHANNEL, "framing": FRAMING, "server": SERVER}
+PAYLOADS = [line for line in corpus.LINES if line[0] == "payload"]
+
+
+def by_row(row: int, payload: bytes, slip: int = 0) -> bytes:
+    """As the target reads it: length, row, then ChannelData without its number."""
+    said = max(len(payload) + slip, 0).to_bytes(2, "big") + payload
+    return len(said).to_bytes(2, "big") + bytes((row,)) + said
+
+
+PLANES = {
+    name: by_row(row, corpus.octets(data))
+    for row, (_, name, data, _) in enumerate(PAYLOADS)
+    if len(data) < 200
+} | {
+    "all-of-them": b"".join(by_row(row, corpus.octets(line[2])) for row, line in enumerate(PAYLOADS)),
+    "cut-off": by_row(0, b"\x80\x60" + bytes(30), slip=1),
+    "padded": by_row(1, b"\x80\x60" + bytes(30), slip=-2),
+}
+SEEDS = {"stun": STUN, "channel": CHANNEL, "framing": FRAMING, "server": SERVER, "planes": PLANES}
 
 
 def main() -> None:

@@ -97,7 +97,62 @@ fn is_stun(payload: &[u8]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::framing::{channel_of, ChannelData};
     use proptest::prelude::*;
+
+    /// The portable plane is tested with the same file.
+    const CORPUS: &str = include_str!("../../../../tests/wire/planes.txt");
+
+    fn octets(text: &str) -> Vec<u8> {
+        let digits = text.trim_start_matches('-').as_bytes();
+        let pairs = digits
+            .chunks(2)
+            .map(|pair| std::str::from_utf8(pair).unwrap());
+        pairs
+            .map(|pair| u8::from_str_radix(pair, 16).unwrap())
+            .collect()
+    }
+
+    fn lines(kind: &str) -> Vec<Vec<&str>> {
+        let lines = CORPUS
+            .lines()
+            .map(|line| line.split(' ').collect::<Vec<_>>());
+        let lines: Vec<_> = lines.filter(|line| line[0] == kind).collect();
+        assert!(lines.len() > 10);
+        lines
+    }
+
+    #[test]
+    fn a_payload_of_the_shared_corpus_is_of_its_class() {
+        for line in lines("payload") {
+            let class = PayloadTypes::new(&[0, 96, 111], &[0, 111]).class_of(&octets(line[2]));
+            let said = match class {
+                Ok(Class::Bulk) => "bulk",
+                Ok(Class::Urgent) => "urgent",
+                Ok(Class::Dtls) => "dtls",
+                Err(DropReason::Class) => "class",
+                Err(DropReason::PayloadType) => "payload_type",
+                Err(_) => "another reason",
+            };
+            assert_eq!(said, line[3], "{}", line[1]);
+        }
+    }
+
+    #[test]
+    fn channel_data_of_the_shared_corpus_is_what_its_head_says() {
+        for line in lines("datagram") {
+            let datagram = octets(line[2]);
+            let payload = ChannelData::of(&datagram).payload.map(<[u8]>::to_vec);
+            match (channel_of(&datagram), line[3]) {
+                (None, said) => assert_eq!(said, "none", "{}", line[1]),
+                (Some(_), "cut") => assert_eq!(payload, None, "{}", line[1]),
+                (Some(channel), said) => {
+                    assert_eq!(format!("{channel:04x}"), said, "{}", line[1]);
+                    assert_eq!(payload, Some(octets(line[4])), "{}", line[1]);
+                }
+            }
+        }
+    }
 
     proptest! {
         #[test]
