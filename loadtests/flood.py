@@ -12,7 +12,7 @@ from loadtests.servers import spending, turngate_relay
 
 KINDS = ("bare", "forged", "noise", "media")
 NETWORKS = 4096
-SECONDS = 4.0
+SECONDS = 8.0
 CALLS = 5
 
 Told = Callable[[str], None]

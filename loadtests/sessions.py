@@ -13,7 +13,7 @@ from loadtests.place import Place
 from loadtests.rounds import Figures, Table, alternate
 from loadtests.servers import Server, coturn, spending, turngate_relay
 
-ALLOCATING_PAIRS = 2000
+ALLOCATING_PAIRS = 5000
 IDLE_PAIRS = 5000
 STOPPED_PAIRS = 5000
 """Two routes each."""

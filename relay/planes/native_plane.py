@@ -28,10 +28,10 @@ from relay.vocabulary import (
 )
 
 MAX_WORKERS = 64
-BATCH = 64
+BATCH = 32
 """Punts handed out at once; media does not wait for them."""
 PAUSE_SECONDS = 0.001
-"""Between batches, for the next one to grow: else every stranger of a flood would wake the event loop."""
+"""After a batch that was not full, for the next to grow: else each stranger of a flood would wake the loop."""
 
 _AddressTuple = tuple[str, int]
 _FiveTupleTuple = tuple[str, _AddressTuple, _AddressTuple]
@@ -89,6 +89,7 @@ class NativePlane:
             (strangers_per_second, strangers_burst),
         )
         self._running: _native.Plane | None = None
+        self._pause_seconds = 0.0
         self._punted = asyncio.Event()
         self._came_out = asyncio.Event()
 
@@ -173,11 +174,12 @@ class NativePlane:
             await self._came_out.wait()
 
     async def punts(self) -> list[Punt]:
-        await asyncio.sleep(PAUSE_SECONDS)
+        await asyncio.sleep(self._pause_seconds)
         while True:
             self._punted.clear()
             waiting = self._plane.take_punts(BATCH)
             if waiting:
+                self._pause_seconds = PAUSE_SECONDS if len(waiting) < BATCH else 0.0
                 # Once the caller gives up the thread, it has dealt with them.
                 asyncio.get_running_loop().call_soon(self._plane.settle_punts)
                 return [Punt(_five_tuple(*five_tuple), datagram) for five_tuple, datagram in waiting]
