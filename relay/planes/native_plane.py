@@ -31,7 +31,7 @@ MAX_WORKERS = 64
 BATCH = 32
 """Punts handed out at once; media does not wait for them."""
 PAUSE_SECONDS = 0.001
-"""After a batch that was not full, for the next to grow: else each stranger of a flood would wake the loop."""
+"""After a batch that was not full, for the next to grow: a flood would wake the loop for each stranger."""
 
 _AddressTuple = tuple[str, int]
 _FiveTupleTuple = tuple[str, _AddressTuple, _AddressTuple]
