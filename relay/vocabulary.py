@@ -130,7 +130,10 @@ class Egress(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class RouteCounters:
-    """What one row really forwarded: payload packets and bytes, without any TURN framing. Monotonic."""
+    """What one row really forwarded: payload packets and bytes, without any TURN framing. Monotonic.
+
+    A message for a stream client counts when it is queued, though a removal may still take it out of the queue.
+    """
 
     packets: int = 0
     bytes: int = 0

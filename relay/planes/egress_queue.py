@@ -10,6 +10,8 @@ from relay.vocabulary import Egress, FiveTuple
 MAX_WAITING = 8192
 MAX_WAITING_BYTES = 16 << 20
 MAX_WAITING_BYTES_OF_CLIENT = 128 << 10
+BYTES_OF_MESSAGE = 256
+"""What a message counts for at least: a client who is sent many small ones must leave room for others."""
 
 
 class StreamTarget:
@@ -40,8 +42,9 @@ class EgressQueue:
         """Raises BlockingIOError when there is no room or the client is paused, as a socket does."""
         if target.five_tuple in self.paused:
             raise BlockingIOError
-        waiting = self._waiting_bytes + len(message)
-        of_client = self._bytes_of.get(target.five_tuple, 0) + len(message)
+        cost = max(len(message), BYTES_OF_MESSAGE)
+        waiting = self._waiting_bytes + cost
+        of_client = self._bytes_of.get(target.five_tuple, 0) + cost
         if (
             len(self._waiting) >= MAX_WAITING
             or waiting > MAX_WAITING_BYTES

@@ -30,6 +30,8 @@ from relay.vocabulary import (
 MAX_WORKERS = 64
 BATCH = 32
 """Punts handed out at once; media does not wait for them."""
+EGRESS_BATCH = 256
+"""Messages for stream clients handed out at once: everything else in the event loop waits for no more."""
 PAUSE_SECONDS = 0.001
 """After a batch that was not full, for the next to grow: a flood would wake the loop for each stranger."""
 
@@ -44,6 +46,7 @@ class PuntBounds(NamedTuple):
     waiting_bytes: int
     strangers_waiting: int
     stream_strangers_waiting: int
+    stranger_bytes: int
     owned: tuple[float, float]
     strangers: tuple[float, float]
     stream_strangers: tuple[float, float]
@@ -56,10 +59,14 @@ class EgressBounds(NamedTuple):
     messages: int
     bytes: int
     bytes_of_client: int
+    bytes_of_message: int
 
 
 _EGRESS = EgressBounds(
-    egress_queue.MAX_WAITING, egress_queue.MAX_WAITING_BYTES, egress_queue.MAX_WAITING_BYTES_OF_CLIENT
+    egress_queue.MAX_WAITING,
+    egress_queue.MAX_WAITING_BYTES,
+    egress_queue.MAX_WAITING_BYTES_OF_CLIENT,
+    egress_queue.BYTES_OF_MESSAGE,
 )
 
 
@@ -83,6 +90,7 @@ class NativePlane:
             punt_queue.MAX_WAITING_BYTES,
             punt_queue.MAX_STRANGERS_WAITING,
             punt_queue.MAX_STREAM_STRANGERS_WAITING,
+            punt_queue.MAX_STRANGER_BYTES,
             punt_queue.OWNED,
             punt_queue.STRANGERS,
             punt_queue.STREAM_STRANGERS,
@@ -168,7 +176,7 @@ class NativePlane:
         await asyncio.sleep(0)
         while True:
             self._came_out.clear()
-            waiting = self._plane.take_egress()
+            waiting = self._plane.take_egress(EGRESS_BATCH)
             if waiting:
                 return [Egress(_five_tuple(*five_tuple), message) for five_tuple, message in waiting]
             await self._came_out.wait()

@@ -15,6 +15,11 @@ MAX_WAITING_BYTES = 16 << 20
 MAX_STRANGERS_WAITING = 2048
 MAX_STREAM_STRANGERS_WAITING = 4096
 """Above the other, so that forged addresses do not keep out those who have shown theirs."""
+ROOM_FOR_OTHERS = 8
+"""Of one five-tuple may wait the room that is left, divided by this: thirty-two of them, which one credential
+may have, leave a fifth of the room to everybody else, and one alone may still send a burst."""
+MAX_STRANGER_BYTES = 2048
+"""As on a stream: no request of a stranger is longer."""
 BATCH = 8
 """Handed out at once. Between batches the listeners are read, more datagrams than this, so that no flood of
 requests makes media wait."""
@@ -68,11 +73,14 @@ class PuntQueue:
         full = len(self._waiting) >= MAX_WAITING or self._waiting_bytes + len(datagram) > MAX_WAITING_BYTES
         bucket = self._owned.get(five_tuple)
         if bucket is not None:
-            if full or not bucket.take(1, now):
+            room = MAX_WAITING - len(self._waiting)
+            crowds = self._per_five_tuple.get(five_tuple, 0) > room // ROOM_FOR_OTHERS
+            if full or crowds or not bucket.take(1, now):
                 self._refused_owned += 1
                 return
         else:
-            if full or not _is_stun_request(datagram) or not self._takes_stranger(five_tuple, now):
+            asks = len(datagram) <= MAX_STRANGER_BYTES and _is_stun_request(datagram)
+            if full or not asks or not self._takes_stranger(five_tuple, now):
                 self._refused_stranger += 1
                 return
             self._strangers_waiting += 1

@@ -232,8 +232,8 @@ impl Plane {
         self.shared.egress_wake.descriptor()
     }
 
-    pub fn take_egress(&self) -> Vec<Egress> {
-        self.shared.egress.take()
+    pub fn take_egress(&self, most: usize) -> Vec<Egress> {
+        self.shared.egress.take(most)
     }
 
     pub fn pause(&self, five_tuple: FiveTuple) {

@@ -209,8 +209,9 @@ mod _native {
         fn take_egress<'py>(
             &self,
             py: Python<'py>,
+            most: usize,
         ) -> PyResult<Vec<(FiveTupleTuple, Bound<'py, PyBytes>)>> {
-            let egress = detached(py, || self.0.take_egress())?;
+            let egress = detached(py, || self.0.take_egress(most))?;
             let values = egress.into_iter();
             Ok(values
                 .map(|one| {

@@ -165,6 +165,7 @@ pub(crate) struct PuntBoundsValue {
     waiting_bytes: usize,
     strangers_waiting: usize,
     stream_strangers_waiting: usize,
+    stranger_bytes: usize,
     owned: (f64, f64),
     strangers: (f64, f64),
     stream_strangers: (f64, f64),
@@ -178,6 +179,7 @@ impl From<PuntBoundsValue> for PuntBounds {
             waiting_bytes: value.waiting_bytes,
             strangers_waiting: value.strangers_waiting,
             stream_strangers_waiting: value.stream_strangers_waiting,
+            stranger_bytes: value.stranger_bytes,
             owned: value.owned,
             strangers: value.strangers,
             stream_strangers: value.stream_strangers,
@@ -192,6 +194,7 @@ pub(crate) struct EgressBoundsValue {
     messages: usize,
     bytes: usize,
     bytes_of_client: usize,
+    bytes_of_message: usize,
 }
 
 impl From<EgressBoundsValue> for EgressBounds {
@@ -200,6 +203,7 @@ impl From<EgressBoundsValue> for EgressBounds {
             messages: value.messages,
             bytes: value.bytes,
             bytes_of_client: value.bytes_of_client,
+            bytes_of_message: value.bytes_of_message,
         }
     }
 }

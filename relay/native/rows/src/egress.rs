@@ -45,6 +45,14 @@ pub struct EgressBounds {
     pub messages: usize,
     pub bytes: usize,
     pub bytes_of_client: usize,
+    /// What a message counts for at least: small ones must not fill the queue for others.
+    pub bytes_of_message: usize,
+}
+
+impl EgressBounds {
+    fn cost(&self, message: &[u8]) -> usize {
+        message.len().max(self.bytes_of_message)
+    }
 }
 
 #[derive(Default)]
@@ -78,38 +86,45 @@ impl EgressQueue {
         if waiting.paused.contains(&target.five_tuple) {
             return Put::Refused;
         }
-        let bytes = waiting.bytes + message.len();
+        let cost = self.bounds.cost(&message);
+        let bytes = waiting.bytes + cost;
         let of_client = waiting.bytes_of.entry(target.five_tuple).or_default();
         if waiting.messages.len() >= self.bounds.messages
             || bytes > self.bounds.bytes
-            || *of_client + message.len() > self.bounds.bytes_of_client
+            || *of_client + cost > self.bounds.bytes_of_client
         {
             self.refused.fetch_add(1, Ordering::Relaxed);
             return Put::Refused;
         }
-        *of_client += message.len();
+        *of_client += cost;
         waiting.bytes = bytes;
         waiting.messages.push_back((Arc::clone(target), message));
         Put::queued(waiting.messages.len())
     }
 
-    /// Everything there is, oldest first, but what is of rows that are gone.
-    pub fn take(&self) -> Vec<Egress> {
-        let messages = {
-            let mut waiting = self.waiting.lock();
-            waiting.bytes = 0;
-            waiting.bytes_of.clear();
-            std::mem::take(&mut waiting.messages)
-        };
-        let still = messages
-            .into_iter()
-            .filter(|(target, _)| !target.removed.load(Ordering::Acquire));
-        still
-            .map(|(target, message)| Egress {
-                five_tuple: target.five_tuple,
-                message,
-            })
-            .collect()
+    /// The oldest, at most so many, but what is of rows that are gone. The queue may have more.
+    pub fn take(&self, most: usize) -> Vec<Egress> {
+        let mut guard = self.waiting.lock();
+        let waiting = &mut *guard;
+        let count = most.min(waiting.messages.len());
+        let mut taken = Vec::with_capacity(count);
+        for (target, message) in waiting.messages.drain(..count) {
+            let cost = self.bounds.cost(&message);
+            waiting.bytes -= cost;
+            if let Some(of_client) = waiting.bytes_of.get_mut(&target.five_tuple) {
+                *of_client -= cost;
+                if *of_client == 0 {
+                    waiting.bytes_of.remove(&target.five_tuple);
+                }
+            }
+            if !target.removed.load(Ordering::Acquire) {
+                taken.push(Egress {
+                    five_tuple: target.five_tuple,
+                    message,
+                });
+            }
+        }
+        taken
     }
 
     pub fn pause(&self, five_tuple: FiveTuple) {

@@ -47,17 +47,16 @@ impl NetworkBudget {
 
     /// Spend one in both tables, if either has it; and say which share of the burst was there.
     pub(crate) fn spend(&mut self, ip: IpAddr, now: u64) -> Option<f64> {
+        let mut buckets = self.tables.each_mut().map(|table| table.bucket(ip));
         let mut most = 0.0f64;
-        for table in &mut self.tables {
-            most = most.max(table.bucket(ip).map_or(0.0, |bucket| bucket.fill(now)));
+        for bucket in buckets.iter_mut().flatten() {
+            most = most.max(bucket.fill(now));
         }
         if most < 1.0 {
             return None;
         }
-        for table in &mut self.tables {
-            if let Some(bucket) = table.bucket(ip) {
-                bucket.spend();
-            }
+        for bucket in buckets.iter_mut().flatten() {
+            bucket.spend();
         }
         Some(most / self.burst)
     }

@@ -13,6 +13,8 @@ use crate::network::NetworkBudget;
 use crate::table::{Flow, Hold};
 use crate::vocabulary::{FiveTuple, Transport};
 
+/// Of one five-tuple may wait the room that is left, divided by this.
+const ROOM_FOR_OTHERS: usize = 8;
 /// The share of its burst that a network has left if it was quiet.
 const QUIET: f64 = 0.5;
 
@@ -29,6 +31,8 @@ pub struct PuntBounds {
     pub waiting_bytes: usize,
     pub strangers_waiting: usize,
     pub stream_strangers_waiting: usize,
+    /// The longest datagram of a stranger.
+    pub stranger_bytes: usize,
     pub owned: (f64, f64),
     pub strangers: (f64, f64),
     pub stream_strangers: (f64, f64),
@@ -105,14 +109,16 @@ impl PuntQueue {
         now: u64,
     ) -> Option<Admission> {
         let owner = flow.filter(|flow| flow.is_owned());
-        // What strangers send without asking anything costs them no lock.
-        let admitted = (owner.is_some() || is_stun_request(datagram)) && {
+        // What can be refused without a lock costs none.
+        let considered = owner.is_some()
+            || datagram.len() <= self.bounds.stranger_bytes && is_stun_request(datagram);
+        let admitted = considered && {
             let mut waiting = self.waiting.lock();
-            let full = waiting.punts.len() >= self.bounds.waiting
-                || waiting.bytes + datagram.len() > self.bounds.waiting_bytes;
-            !full
+            let room = self.bounds.waiting.saturating_sub(waiting.punts.len());
+            room > 0
+                && waiting.bytes + datagram.len() <= self.bounds.waiting_bytes
                 && match owner {
-                    Some(flow) => flow.take(now),
+                    Some(flow) => flow.waiting() <= room / ROOM_FOR_OTHERS && flow.take(now),
                     None => self.takes_stranger(&mut waiting, five_tuple, now),
                 }
         };
@@ -134,11 +140,12 @@ impl PuntQueue {
     }
 
     pub fn put(&self, admission: Admission, datagram: &[u8]) -> Put {
+        let copy = datagram.to_vec();
         let mut waiting = self.waiting.lock();
         self.punted.fetch_add(1, Ordering::Relaxed);
         waiting.strangers += usize::from(!admission.owned);
         waiting.bytes += datagram.len();
-        waiting.punts.push_back((admission, datagram.to_vec()));
+        waiting.punts.push_back((admission, copy));
         Put::queued(waiting.punts.len())
     }
 
@@ -168,9 +175,9 @@ impl PuntQueue {
 
     /// The oldest, at most so many. Until `settle`, later datagrams of theirs wait.
     pub fn take(&self, most: usize) -> Vec<Punt> {
-        self.settle();
         let mut guard = self.waiting.lock();
         let waiting = &mut *guard;
+        waiting.taken.clear();
         let count = most.min(waiting.punts.len());
         let mut batch = Vec::with_capacity(count);
         for (admission, datagram) in waiting.punts.drain(..count) {

@@ -41,7 +41,12 @@ impl Flow {
 
     /// Whether control has still to deal with a datagram of this five-tuple: later ones wait behind it.
     pub fn waits(&self) -> bool {
-        self.waiting.load(Ordering::Acquire) > 0
+        self.waiting() > 0
+    }
+
+    /// How many of its datagrams control has not dealt with.
+    pub(crate) fn waiting(&self) -> usize {
+        self.waiting.load(Ordering::Acquire) as usize
     }
 }
 
@@ -247,15 +252,13 @@ impl Table {
     }
 
     pub fn set_limit(&mut self, limiter_id: String, settings: Option<LimiterSettings>) {
-        let rows = self.limited.get(&limiter_id).cloned().unwrap_or_default();
-        match settings {
-            Some(settings) => self
-                .limiters
-                .insert(limiter_id, Arc::new(Limiter::new(settings))),
+        let limiter = settings.map(|settings| Arc::new(Limiter::new(settings)));
+        match limiter {
+            Some(limiter) => self.limiters.insert(limiter_id.clone(), limiter),
             None => self.limiters.remove(&limiter_id),
         };
-        for at in rows {
-            if let Some(row) = self.rows.get_mut(at) {
+        for at in self.limited.get(&limiter_id).into_iter().flatten() {
+            if let Some(row) = self.rows.get_mut(*at) {
                 use_limiters(row, &self.limiters);
             }
         }

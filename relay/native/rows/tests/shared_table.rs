@@ -116,6 +116,7 @@ fn main() {
         waiting_bytes: 1_000_000,
         strangers_waiting: 50,
         stream_strangers_waiting: 50,
+        stranger_bytes: 2048,
         owned: budget,
         strangers: budget,
         stream_strangers: budget,

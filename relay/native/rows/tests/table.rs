@@ -17,6 +17,7 @@ fn punts() -> PuntQueue {
         waiting_bytes: 100_000,
         strangers_waiting: 50,
         stream_strangers_waiting: 50,
+        stranger_bytes: 2048,
         owned: (1000.0, 100.0),
         strangers: (1000.0, 100.0),
         stream_strangers: (1000.0, 100.0),

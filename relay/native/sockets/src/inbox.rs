@@ -31,7 +31,8 @@ impl Inbox {
         }
     }
 
-    /// Wait for a datagram, then take as many as there are: how many. 0 once receiving was closed.
+    /// Wait for a datagram, then take as many as there are: how many. Once receiving was closed it waits for
+    /// nothing, and what it then says was received is nothing that was sent.
     pub fn receive(&mut self, socket: &Socket) -> io::Result<usize> {
         let parts = self.buffers.chunks_exact_mut(STRIDE).zip(&mut self.names);
         for (((buffer, name), vector), header) in
