@@ -1,4 +1,7 @@
-"""The portable plane decodes as `planes.txt` says; `relay/native/rows` is tested with the same file."""
+"""The portable plane decodes as `planes.txt` says; `relay/native/rows` is tested with the same file.
+
+So is every plane as a whole: `tests/contract/test_plane_corpus.py`.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +25,8 @@ PLENTY = 1 << 20
 
 
 def octets(text: str) -> bytes:
-    return b"" if text == "-" else bytes.fromhex(text)
+    pieces = (piece.partition("x") for piece in text.strip("-").split("."))
+    return b"".join(bytes.fromhex(digits) * int(times or 1) for digits, _, times in pieces)
 
 
 def class_of(payload: bytes) -> str:
@@ -41,6 +45,10 @@ def class_of(payload: bytes) -> str:
     return "urgent" if row.admits(buffer, 1, len(payload), 0.0) else "bulk"
 
 
+def test_no_two_lines_have_one_name() -> None:
+    assert len({line[1] for line in LINES}) == len(LINES)
+
+
 @pytest.mark.parametrize(
     ("data", "expected"),
     [line[2:] for line in LINES if line[0] == "payload"],
@@ -55,9 +63,9 @@ def test_a_payload_is_of_its_class(data: str, expected: str) -> None:
     [(line[2], line[3:]) for line in LINES if line[0] == "datagram"],
     ids=[line[1] for line in LINES if line[0] == "datagram"],
 )
-def test_channel_data_is_what_its_head_says(data: str, expected: list[str]) -> None:
+def test_a_datagram_is_what_its_head_says(data: str, expected: list[str]) -> None:
     datagram = octets(data)
-    if expected[0] in ("none", "cut"):
+    if expected[0] in ("none", "request", "cut"):
         with pytest.raises(MalformedError, match="cut off" if expected[0] == "cut" else "not"):
             channel_data.parse(datagram)
     else:
