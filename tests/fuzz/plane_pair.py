@@ -1,8 +1,9 @@
-"""Both planes beside each other, without sockets: what one stream client sends comes out at another."""
+"""Both planes beside each other, without sockets: a stream client sends, others or control get it."""
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterable
 from importlib.util import find_spec
 
 from relay.planes.asyncio_plane import AsyncioPlane
@@ -14,14 +15,27 @@ SERVER = Address("192.0.2.1", 443)
 ALICE = FiveTuple(Transport.TCP, Address("192.0.2.5", 40001), SERVER)
 BOB = FiveTuple(Transport.TLS, Address("192.0.2.6", 40002), SERVER)
 ROW = Address("198.18.0.7", 50000)
-SOURCES = (0x4000, 0x4001)
 TARGETS: tuple[int | Address, ...] = (0x4FFF, ROW)
-"""Of each source channel: another channel, or Data indications."""
+"""Of even numbers and odd ones: another channel, or Data indications."""
 NEGOTIATED, AUDIO = frozenset({0, 96, 111}), frozenset({0, 111})
 DTLS_BUDGET_BYTES = 200
 SLOW = Limiter(bits_per_second=1, burst_bytes=3000, audio_reserve_bytes=500)
 
-Outcome = tuple[list[object], list[RouteCounters]]
+Outcome = tuple[list[object], list[bytes], list[RouteCounters]]
+
+
+def split(data: bytes) -> list[bytes]:
+    """Messages; before each stands its length. Any bytes are some."""
+    messages = []
+    while len(data) >= 2:
+        end = 2 + int.from_bytes(data[:2], "big")
+        messages.append(data[2:end])
+        data = data[end:]
+    return messages
+
+
+def join(messages: Iterable[bytes]) -> bytes:
+    return b"".join(len(message).to_bytes(2, "big") + message for message in messages)
 
 
 class PlanePair:
@@ -41,7 +55,10 @@ class PlanePair:
             plane.start([])
 
     def outcomes(self, messages: list[bytes]) -> list[Outcome]:
-        """Of every plane there is: what came out at Bob's connection, and what the rows counted."""
+        """Of every plane there is: what came out for Bob, what control heard of, and what the rows counted.
+
+        There is a row by the first two bytes of each message, whether or not they are a channel number.
+        """
         return self._runner.run(self._outcomes(messages))
 
     async def _outcomes(self, messages: list[bytes]) -> list[Outcome]:
@@ -50,17 +67,22 @@ class PlanePair:
 
 async def _outcome(plane: Plane, messages: list[bytes]) -> Outcome:
     plane.set_limit("slow", SLOW)
-    legs = [Leg(ALICE, channel) for channel in SOURCES]
-    for leg, form in zip(legs, TARGETS, strict=True):
-        route = Route(leg, Leg(BOB, form), "s", NEGOTIATED, AUDIO, DTLS_BUDGET_BYTES, ("slow",))
-        plane.install(route)
+    numbers = {int.from_bytes(message[:2], "big") for message in messages}
+    for number in numbers:
+        target = Leg(BOB, TARGETS[number & 1])
+        plane.install(Route(Leg(ALICE, number), target, "s", NEGOTIATED, AUDIO, DTLS_BUDGET_BYTES, ("slow",)))
+    heard: list[bytes] = []
     for message in messages:
+        before = plane.plane_counters().punted
         plane.inject(ALICE, message)
+        if plane.plane_counters().punted > before:
+            # At once: what has a row would wait behind it.
+            heard += [punt.datagram for punt in await plane.punts()]
     seen = plane.counters("s")
-    counted = [_without_time(seen[leg]) for leg in legs]
+    counted = [_without_time(seen[Leg(ALICE, number)]) for number in sorted(numbers)]
     came = await plane.egress() if any(row.packets for row in counted) else []
     plane.remove_session("s")
-    return [_without_chance(egress.message) for egress in came], counted
+    return [_without_chance(egress.message) for egress in came], heard, counted
 
 
 def _without_time(counters: RouteCounters) -> RouteCounters:

@@ -13,10 +13,11 @@ from relay.stun.framing import padded
 from relay.stun.message import Field, MessageClass, Method, build
 from relay.turn.authentication import OFFERED
 from relay.vocabulary import Address
+from tests.fuzz import plane_pair
 from tests.fuzz.script import INTEGRITIES, Attributes, Kind, Script, Step, encode, join
-from tests.wire import test_planes_corpus as corpus
 from tests.wire import test_stun_sha256 as sha256_vectors
 from tests.wire import test_stun_vectors as vectors
+from tests.wire.test_planes_corpus import LINES, octets
 
 FOLDER = Path(__file__).parent
 TID = bytes(range(12))
@@ -328,23 +329,13 @@ STORIES: dict[str, tuple[int, int, list[Step]]] = {
     "full-and-flooded": (7, 16 | 64, [allocates(ALICE2), *[allocates(GUESSER)] * 4, says(BOB, 1, how=-1)]),
 }
 SERVER = {name: encode(Script(*story)) for name, story in STORIES.items()}
-PAYLOADS = [line for line in corpus.LINES if line[0] == "payload"]
-
-
-def by_row(row: int, payload: bytes, slip: int = 0) -> bytes:
-    """As the target reads it: length, row, then ChannelData without its number."""
-    said = max(len(payload) + slip, 0).to_bytes(2, "big") + payload
-    return len(said).to_bytes(2, "big") + bytes((row,)) + said
-
-
-PLANES = {
-    name: by_row(row, corpus.octets(data))
-    for row, (_, name, data, _) in enumerate(PAYLOADS)
-    if len(data) < 200
-} | {
-    "all-of-them": b"".join(by_row(row, corpus.octets(line[2])) for row, line in enumerate(PAYLOADS)),
-    "cut-off": by_row(0, b"\x80\x60" + bytes(30), slip=1),
-    "padded": by_row(1, b"\x80\x60" + bytes(30), slip=-2),
+CORPUS = {
+    name: channel_data.build(0x4000 | row & 1, octets(data)) if kind == "payload" else octets(data)
+    for row, (kind, name, data, *_) in enumerate(LINES)
+}
+SHORT = {name: datagram for name, datagram in CORPUS.items() if len(datagram) < 2000}
+PLANES = {name: plane_pair.join([datagram]) for name, datagram in SHORT.items()} | {
+    "all-of-them": plane_pair.join(SHORT.values())
 }
 SEEDS = {"stun": STUN, "channel": CHANNEL, "framing": FRAMING, "server": SERVER, "planes": PLANES}
 

@@ -12,12 +12,11 @@ from relay.stun import channel_data
 from relay.stun.framing import MAX_MESSAGE_BYTES, StreamFraming, padded
 from relay.stun.malformed import MalformedError
 from relay.stun.message import HEADER_LENGTH, parse
-from tests.fuzz.plane_pair import SOURCES, PlanePair
+from tests.fuzz.plane_pair import PlanePair, split
 from tests.fuzz.scene import Scene
 from tests.fuzz.script import decode
 
 Target = Callable[[bytes], None]
-LENGTH_AND_ROW: Final = 3
 
 
 def stun(data: bytes) -> None:
@@ -111,16 +110,8 @@ def server(data: bytes) -> None:
 
 
 def planes(data: bytes) -> None:
-    """Every plane decides alike, and what comes out of one comes out of the other.
-
-    Before each message, which is ChannelData without its number, stand its length and by which row it goes.
-    """
-    messages = []
-    while len(data) > LENGTH_AND_ROW:
-        cut = LENGTH_AND_ROW + int.from_bytes(data[:2], "big")
-        messages.append(SOURCES[data[2] & 1].to_bytes(2, "big") + data[LENGTH_AND_ROW:cut])
-        data = data[cut:]
-    first, *others = _plane_pair().outcomes([message for message in messages if len(message) >= 4])
+    """Every plane decides alike: what comes out of one, or goes to control, does so at the other."""
+    first, *others = _plane_pair().outcomes(split(data))
     assert others == [first] * len(others)
 
 

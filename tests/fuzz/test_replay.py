@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
+from importlib.util import find_spec
 from pathlib import Path
 from random import Random
+from types import ModuleType
 
 import pytest
 
+from relay.planes import punt_queue, row
 from relay.stun import attributes as a
 from relay.stun.message import parse
 from relay.turn import server as turn_server
@@ -28,9 +31,9 @@ def replay(path: Path) -> None:
     TARGETS[path.parent.name](path.read_bytes())
 
 
-def the_server_seeds() -> None:
+def the_seeds(target: str) -> None:
     for path in KEPT:
-        if path.parent.name == "server":
+        if path.parent.name == target:
             replay(path)
 
 
@@ -94,10 +97,20 @@ def test_the_seeds_get_behind_the_integrity_check_and_as_far_as_to_deliveries() 
 def test_the_laws_find_an_answer_that_amplifies(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(turn_server, "MAX_AMPLIFICATION", 100)
     with pytest.raises(AssertionError):
-        the_server_seeds()
+        the_seeds("server")
 
 
 def test_the_laws_find_two_that_meet_and_should_not(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Session, "reachable", lambda session, _, peer: session.allocations.get(peer))
     with pytest.raises(AssertionError):
-        the_server_seeds()
+        the_seeds("server")
+
+
+@pytest.mark.skipif(find_spec("relay._native") is None, reason="one plane only: no compiler")
+@pytest.mark.parametrize(("module", "decides"), [(row, "_is_dtls"), (punt_queue, "_is_stun_request")])
+def test_planes_that_decide_differently_are_found(
+    monkeypatch: pytest.MonkeyPatch, module: ModuleType, decides: str
+) -> None:
+    monkeypatch.setattr(module, decides, lambda *_: True)
+    with pytest.raises(AssertionError):
+        the_seeds("planes")
