@@ -132,7 +132,7 @@ class Egress(NamedTuple):
 class RouteCounters:
     """What one row really forwarded: payload packets and bytes, without any TURN framing. Monotonic.
 
-    A message for a stream client counts when it is queued, though a removal may still take it out of the queue.
+    A message for a stream client counts when it is queued, though a removal may still take it out again.
     """
 
     packets: int = 0

@@ -212,7 +212,7 @@ impl<'a> Carrier<'a> {
         let segments = self
             .sockets
             .get(listener)
-            .is_some_and(|socket| Outbox::segments(socket));
+            .is_some_and(|socket| socket.takes_segments());
         self.groups.push(Group {
             row: row_at,
             flow,

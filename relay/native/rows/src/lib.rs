@@ -19,10 +19,8 @@ mod row;
 mod table;
 mod vocabulary;
 
-pub use class::PayloadTypes;
 pub use egress::{Egress, EgressBounds, EgressQueue, Put, StreamTarget};
-pub use framing::{channel_of, is_stun_request, ChannelData};
-pub use limiter::Limiter;
+pub use framing::{channel_of, ChannelData};
 pub use punts::{Admission, Punt, PuntBounds, PuntCounters, PuntQueue};
 pub use row::{Counters, Row, Target};
 pub use table::{Flow, RemovedRows, Table};

@@ -106,11 +106,6 @@ impl Outbox {
             self.headers.push(header);
         }
     }
-
-    /// Whether messages of several datagrams are worth making.
-    pub fn segments(socket: &Socket) -> bool {
-        socket.takes_segments()
-    }
 }
 
 fn segment_by(header: &libc::msghdr, bytes: u16) {

@@ -74,8 +74,8 @@ impl Socket {
         self.address
     }
 
-    /// Whether the system has taken segmented messages by this socket so far.
-    pub(crate) fn takes_segments(&self) -> bool {
+    /// Whether messages of several datagrams are worth making: the system has taken them by this socket so far.
+    pub fn takes_segments(&self) -> bool {
         self.segments.load(Ordering::Relaxed)
     }
 
