@@ -132,7 +132,8 @@ async def _answers_on_a_stream(path: RelayPath, tls: ssl.SSLContext | None) -> b
         writer.write(request)
         return _is_answer(await reader.readexactly(_ANSWER_HEAD_BYTES), transaction_id)
     finally:
-        writer.close()
+        # Whoever asked may end before a TLS connection has been taken leave of; nothing is lost with it.
+        writer.transport.abort()
 
 
 def _binding_request() -> tuple[bytes, bytes]:
