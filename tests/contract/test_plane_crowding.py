@@ -73,6 +73,22 @@ async def test_many_small_messages_for_one_client_leave_others_theirs(plane: str
         assert [one.five_tuple for one in came if one not in of_dave] == [other.five_tuple]
 
 
+async def test_what_waits_of_a_row_that_is_gone_keeps_nobody_else_waiting(plane: str) -> None:
+    async with bench(PLANES[plane]) as at:
+        to_dave = at.between(at.carol, at.dave)
+        other = StreamClient(at.plane, Transport.TLS, 42000)
+        to_other = replace(at.between(at.carol, other, channel=0x4002), session_id="another")
+        at.plane.install(to_dave)
+        at.plane.install(to_other)
+        for _ in range(MAX_WAITING_BYTES_OF_CLIENT // BYTES_OF_MESSAGE):
+            at.carol.send(channel_data.build(0x4000, SMALLEST_RTCP))
+        at.carol.send(channel_data.build(0x4002, SMALLEST_RTCP))
+        at.plane.remove(to_dave.source)
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            (came,) = await at.plane.egress()
+        assert came.five_tuple == other.five_tuple
+
+
 async def test_a_stranger_is_not_heard_with_a_request_that_is_longer_than_any(plane: str) -> None:
     async with bench(PLANES[plane]) as at:
         longest, too_long = (
