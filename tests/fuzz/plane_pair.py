@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable
-from importlib.util import find_spec
 
-from relay.planes.asyncio_plane import AsyncioPlane
 from relay.stun import attributes as a
 from relay.stun.message import HEADER_LENGTH, parse
 from relay.vocabulary import Address, FiveTuple, Leg, Limiter, Plane, Route, RouteCounters, Transport
+from tests.contract.plane_harness import PLANES
 
 SERVER = Address("192.0.2.1", 443)
 ALICE = FiveTuple(Transport.TCP, Address("192.0.2.5", 40001), SERVER)
@@ -43,11 +42,7 @@ class PlanePair:
 
     def __init__(self) -> None:
         self._runner = asyncio.Runner()
-        self._planes: list[Plane] = [AsyncioPlane()]
-        if find_spec("relay._native"):
-            from relay.planes.native_plane import NativePlane
-
-            self._planes.append(NativePlane(workers=1))
+        self._planes = [make() for make in PLANES.values()]
         self._runner.run(self._start())
 
     async def _start(self) -> None:
