@@ -41,7 +41,8 @@ def _plane(clients_port: int, pairs: int, changes_per_second: float, seconds: fl
 
 def run(place: Place, rounds: int, told: Told) -> dict[str, float]:
     """`rounds` times; the figures are sums and worst cases."""
-    sums = {"changes": 0.0, "rows": 0.0, "packets": 0.0, "after_removal": 0.0, "out_of_generation": 0.0}
+    counted = ("changes", "rows", "packets", "after_removal", "out_of_generation", "misdelivered")
+    sums = dict.fromkeys(counted, 0.0)
     worst = {"changes_per_second": 0.0, "packets_per_second": 0.0, "slowest_change_milliseconds": 0.0}
     for number in range(rounds):
         port = free_udp_port()
@@ -54,6 +55,7 @@ def run(place: Place, rounds: int, told: Told) -> dict[str, float]:
         sums["changes"] += changed["changes"]
         sums["rows"] += len(changed["removed"])
         sums["packets"] += report["delivered"]
+        sums["misdelivered"] += report["misdelivered"]
         sums["after_removal"] += found["after_removal"]
         sums["out_of_generation"] += found["out_of_generation"]
         rates = {

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 from loadtests.generator import GENERATOR, free_udp_port
 from loadtests.place import Place
@@ -135,11 +136,11 @@ def bare_switch(clients_port: int, pairs: int, port: int) -> Iterator[Server]:
 
 @contextmanager
 def _process(
-    command: list[str], stderr: object = subprocess.DEVNULL, **more: object
+    command: list[str], *, stdin: int | None = None, stderr: int | IO[str] = subprocess.DEVNULL
 ) -> Iterator[subprocess.Popen[str]]:
     environment = {key: value for key, value in os.environ.items() if not key.startswith("TURNGATE_")}
-    process: subprocess.Popen[str] = subprocess.Popen(  # type: ignore[call-overload]
-        command, stdout=subprocess.PIPE, stderr=stderr, text=True, env=environment, **more
+    process = subprocess.Popen(
+        command, stdin=stdin, stdout=subprocess.PIPE, stderr=stderr, text=True, env=environment
     )
     try:
         yield process

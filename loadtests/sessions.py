@@ -83,7 +83,7 @@ def memory(place: Place, rounds: int, told: Told) -> Table:
 
 
 def stops(place: Place, rounds: int, told: Told) -> Table:
-    """10,000 routes under load: from SIGTERM to the last packet that left, and to the process's end."""
+    """10,000 routes under load: from SIGTERM to the last packet that left; 0 if it left before."""
 
     def measure(name: str) -> Figures:
         with (

@@ -92,4 +92,4 @@ def test_rows_are_changed_under_load_and_every_one_is_accounted_for(
     found = churn.run(here, 1, lambda line: None)
     assert found["changes"] > 100
     assert found["packets"] > found["rows"] > 200
-    assert (found["after_removal"], found["out_of_generation"]) == (0, 0)
+    assert (found["after_removal"], found["out_of_generation"], found["misdelivered"]) == (0, 0, 0)
