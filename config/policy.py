@@ -46,6 +46,16 @@ class Action(StrEnum):
     CHAT_SEND = "chat.send"
     CALL_AUDIO = "call.audio"
     CALL_VIDEO = "call.video"
+    SCREEN_SHARE = "screen.share"
+    """Inside a call: the actor shows their screen to the counterpart."""
+    ADMIN_OPERATE = "admin.operate"
+    ADMIN_SET_POLICY = "admin.set_policy"
+    ADMIN_AUDIT = "admin.audit"
+
+
+ADMINISTRATION = frozenset({Action.ADMIN_OPERATE, Action.ADMIN_SET_POLICY, Action.ADMIN_AUDIT})
+"""Given by the groups that the settings' [admin] names, never by a rule: whoever writes the policy cannot
+make himself an auditor, and no mistake in it locks out those who could mend it. Has no counterpart."""
 
 
 class Effect(StrEnum):
@@ -197,6 +207,8 @@ class Rule(_Declaration):
     @field_validator("actions")
     @classmethod
     def _signin_stands_alone(cls, value: frozenset[Action]) -> frozenset[Action]:
+        if value & ADMINISTRATION:
+            raise ValueError("administration is not given by rules: [admin] in the settings names its groups")
         if Action.EDGE_SIGNIN in value and len(value) > 1:
             raise ValueError("edge.signin has no counterpart: give it a rule of its own")
         return value

@@ -145,7 +145,7 @@ effect = "allow"
 who = {{ any = true }}
 with = {{ kind = "insider" }}
 direction = "both"
-actions = ["presence.see", "chat.send", "call.audio", "call.video"]
+actions = ["presence.see", "chat.send", "call.audio", "call.video", "screen.share"]
 owner = "demo"
 reason = "People inside talk to each other."
 
@@ -157,7 +157,7 @@ with = {{ kind = "guest" }}
 direction = "both"
 actions = [
     "guest.invite", "edge.join", "guest.admit",
-    "presence.see", "chat.send", "call.audio", "call.video",
+    "presence.see", "chat.send", "call.audio", "call.video", "screen.share",
 ]
 expires = {expires.isoformat()}
 owner = "demo"

@@ -30,11 +30,23 @@ from broker.policy.decision import (
 )
 from broker.policy.sentences import admin_sentence, user_sentence
 from broker.policy.zone import Whereabouts, locate
-from config.policy import Action, CounterpartKind, Direction, Effect, LoadedPolicy, Policy, Rule
+from config.policy import (
+    ADMINISTRATION,
+    Action,
+    CounterpartKind,
+    Direction,
+    Effect,
+    LoadedPolicy,
+    Policy,
+    Rule,
+)
 
 _EPOCH = date(1970, 1, 1).toordinal()
 _NEARNESS = {condition: number for number, condition in enumerate(FailedCondition)}
-_CALLS = (Action.CALL_AUDIO, Action.CALL_VIDEO)
+_MEDIA = (Action.CALL_AUDIO, Action.CALL_VIDEO, Action.SCREEN_SHARE)
+_INSIDE_ONLY = ADMINISTRATION | {Action.EDGE_SIGNIN}
+"""Concerns nobody outside."""
+_ALONE = _INSIDE_ONLY | {Action.GUEST_INVITE}
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +80,7 @@ class _Side:
     @property
     def external(self) -> bool:
         """An invitation's guest is outside before they exist; signing in concerns nobody outside."""
-        return not isinstance(self.counterpart, Insider) and self.action is not Action.EDGE_SIGNIN
+        return not isinstance(self.counterpart, Insider) and self.action not in _INSIDE_ONLY
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +112,7 @@ def decide(policy: LoadedPolicy, question: Question, decision_id: str) -> Decisi
         policy_revision=policy.policy.revision,
         policy_sha256=policy.sha256,
         inputs=inputs,
-        obligations=(Obligation.SHOW_NOT_INSPECTED,) if allowed and question.action in _CALLS else (),
+        obligations=(Obligation.SHOW_NOT_INSPECTED,) if allowed and question.action in _MEDIA else (),
         limits=verdict.limits,
         user_sentence=user_sentence(verdict.code, isinstance(question.actor.principal, Insider)),
         admin_sentence=admin_sentence(verdict.code, rule_ids, inputs),
@@ -125,12 +137,11 @@ def _sides(question: Question, whereabouts: dict[Subject, Whereabouts]) -> tuple
     if any(isinstance(principal, Anonymous) for principal in principals):
         return Code.ANONYMOUS
     match action, principals:
-        case (Action.EDGE_SIGNIN, (Insider() as insider, None)) | (
-            Action.GUEST_INVITE,
-            (Insider() as insider, None),
-        ):
+        case (_, (Insider() as insider, None)) if action in _ALONE:
             return (_Side(action, insider, whereabouts[actor], None, Direction.OUT),)
-        case (Action.EDGE_SIGNIN | Action.GUEST_INVITE, _) | (_, (_, None)):
+        case (_, (_, None)):
+            return Code.WRONG_PARTIES
+        case _ if action in _ALONE:
             return Code.WRONG_PARTIES
         case (_, (Guest(), Guest())):
             return Code.NOT_YOUR_HOST

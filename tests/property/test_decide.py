@@ -14,7 +14,7 @@ from auth.personal import Personal
 from auth.principal import Anonymous, Guest, Insider, PartyId, Principal
 from broker.policy.decide import Question, Subject, decide
 from broker.policy.decision import Code, Decision
-from config.policy import Action, LoadedPolicy, Policy, Rule, Zone
+from config.policy import ADMINISTRATION, Action, LoadedPolicy, Policy, Rule, Zone
 
 DAY_ONE = date(2026, 1, 1)
 DAY_ONE_UNIX_SECONDS = 1_767_225_600
@@ -56,7 +56,7 @@ def rules(draw: st.DrawFn, effect: str | None = None) -> Rule:
     fields["direction"] = draw(st.sampled_from(["out", "in", "both", "both"]))
     optional = effect == "deny" or kind == "insider"
     fields["expires"] = draw(st.none() | days if optional else days)
-    others = [action for action in Action if action is not Action.EDGE_SIGNIN]
+    others = [action for action in Action if action not in ADMINISTRATION | {Action.EDGE_SIGNIN}]
     fields["actions"] = draw(st.lists(st.sampled_from(others), max_size=7) | st.just(others))
     return Rule.model_validate(fields)
 
@@ -209,7 +209,7 @@ def test_only_zones_stand_between_an_allow_for_everything_and_a_lawful_question(
             "who": {"any": True},
             "with": {"kind": "any"},
             "direction": "both",
-            "actions": [action for action in Action if action is not Action.EDGE_SIGNIN],
+            "actions": [action for action in Action if action not in ADMINISTRATION | {Action.EDGE_SIGNIN}],
             "expires": date(2030, 1, 1),
             "owner": "o",
             "reason": "r",
@@ -217,7 +217,7 @@ def test_only_zones_stand_between_an_allow_for_everything_and_a_lawful_question(
     )
     code = ask([everything], question).code
     assert code not in {Code.DENIED, Code.RULE_EXPIRED}
-    assert code is not Code.DEFAULT_DENY or question.action is Action.EDGE_SIGNIN
+    assert code is not Code.DEFAULT_DENY or question.action in ADMINISTRATION | {Action.EDGE_SIGNIN}
 
 
 def naive(some: list[Rule], question: Question) -> bool:
@@ -225,7 +225,7 @@ def naive(some: list[Rule], question: Question) -> bool:
     needed = naive_needs(question)
     other = question.counterpart.principal if question.counterpart is not None else None
     inside_only = isinstance(question.actor.principal, Insider) and isinstance(other, Insider)
-    inside_only = inside_only or question.action is Action.EDGE_SIGNIN
+    inside_only = inside_only or question.action in ADMINISTRATION | {Action.EDGE_SIGNIN}
     for action, me, they, way in needed:
         zone = naive_zone(me)
         if zone == "contradiction" or (zone == "high" and not inside_only):
@@ -241,7 +241,7 @@ def naive(some: list[Rule], question: Question) -> bool:
 def naive_needs(question: Question) -> list[tuple[Action, Subject, Principal | None, str]]:
     """Whose permission is needed, for what and which way; nobody's when the question makes no sense."""
     action, me, you = question.action, question.actor, question.counterpart
-    if action in (Action.EDGE_SIGNIN, Action.GUEST_INVITE):
+    if action in ADMINISTRATION | {Action.EDGE_SIGNIN, Action.GUEST_INVITE}:
         alone = isinstance(me.principal, Insider) and you is None
         return [(action, me, None, "out")] if alone else []
     if you is None:
@@ -253,10 +253,14 @@ def naive_needs(question: Question) -> list[tuple[Action, Subject, Principal | N
         if isinstance(visitor, Guest) and isinstance(host, Insider)
     )
     talking = [(Insider, Insider), (Insider, Guest), (Guest, Insider)]
-    special = {Action.EDGE_JOIN: (Guest, Insider), Action.GUEST_ADMIT: (Insider, Guest)}
-    lawful = [special[action]] if action in special else talking
+    special: dict[Action, tuple[type, type]] = {
+        Action.EDGE_JOIN: (Guest, Insider),
+        Action.GUEST_ADMIT: (Insider, Guest),
+    }
+    lawful: list[tuple[type, type]] = [special[action]] if action in special else talking
     if kinds not in lawful or not friends:
         return []
+    both: list[tuple[Action, Subject, Principal | None, str]]
     both = [(action, me, you.principal, "out"), (action, you, me.principal, "in")]
     needed = [need for need in both if isinstance(need[1].principal, Insider)]
     return needed + [(Action.GUEST_INVITE, you, me.principal, "out")] * (action is Action.EDGE_JOIN)

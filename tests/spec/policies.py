@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from config.policy import Action
+from config.policy import ADMINISTRATION, Action
 
 
 def rule(rule_id: str, actions: str, **more: str) -> str:
@@ -22,7 +22,7 @@ def rule(rule_id: str, actions: str, **more: str) -> str:
 
 
 SIGN_IN = "revision = 1\n" + rule("sign-in", "edge.signin")
-EVERYTHING = " ".join(action for action in Action if action is not Action.EDGE_SIGNIN)
+EVERYTHING = " ".join(action for action in Action if action not in ADMINISTRATION | {Action.EDGE_SIGNIN})
 OPEN_POLICY = SIGN_IN + rule("everything", EVERYTHING)
 
 

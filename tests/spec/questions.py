@@ -8,7 +8,7 @@ from auth.personal import Personal
 from auth.principal import Guest, Insider, PartyId, Principal
 from broker.policy.decide import Question, Subject, decide
 from broker.policy.decision import Decision
-from config.policy import Action, LoadedPolicy, load_policy
+from config.policy import ADMINISTRATION, Action, LoadedPolicy, load_policy
 
 NOW = int(datetime(2026, 11, 23, 12, tzinfo=UTC).timestamp())
 OFFICE, LAB, HOME = "10.1.2.3", "10.9.0.7", "192.0.2.50"
@@ -22,7 +22,9 @@ zones = [
   { id = "cabinet", networks = ["10.67.0.0/16"], attribute = "clearance=top", sensitivity = "high" },
 ]
 """
-ALL_ACTIONS = ", ".join(f'"{action}"' for action in Action if action is not Action.EDGE_SIGNIN)
+ALL_ACTIONS = ", ".join(
+    f'"{action}"' for action in Action if action not in ADMINISTRATION | {Action.EDGE_SIGNIN}
+)
 
 
 def rule(

@@ -8,7 +8,15 @@ from pathlib import Path
 
 import pytest
 
-from config.policy import Action, CounterpartKind, Effect, PolicyErrors, Sensitivity, load_policy
+from config.policy import (
+    ADMINISTRATION,
+    Action,
+    CounterpartKind,
+    Effect,
+    PolicyErrors,
+    Sensitivity,
+    load_policy,
+)
 
 SAMPLE = Path(__file__).parents[2] / "config" / "samples" / "policy.toml"
 
@@ -53,7 +61,7 @@ def test_the_sample_file_loads_and_says_what_it_means() -> None:
     assert guests.with_ is not None
     assert guests.with_.kind is CounterpartKind.GUEST
     assert guests.expires == date(2027, 12, 31)
-    assert {action for rule in loaded.policy.rules for action in rule.actions} == set(Action)
+    assert {action for rule in loaded.policy.rules for action in rule.actions} == set(Action) - ADMINISTRATION
     assert {rule.effect for rule in loaded.policy.rules} == set(Effect)
 
 
@@ -211,3 +219,10 @@ def test_what_is_not_a_policy_file_is_one_readable_error(raw: str | bytes) -> No
 
 def test_an_empty_file_lacks_its_revision_rather_than_allowing_everything() -> None:
     assert set(problems("")) == {"revision"}
+
+
+@pytest.mark.parametrize("action", sorted(ADMINISTRATION))
+def test_no_rule_gives_administration(action: Action) -> None:
+    broken = SAMPLE.read_text().replace('["edge.signin"]', f'["edge.signin", "{action}"]')
+    with pytest.raises(PolicyErrors, match=r"rules\[0\]\.actions: .*\[admin\]"):
+        load_policy(broken, "sample")
