@@ -177,7 +177,7 @@ PIP_COMPILE = CUSTOM_COMPILE_COMMAND='make requirements' $(BIN)/pip-compile --qu
 .PHONY: requirements
 requirements: $(VENV)/.setup-test ## Pin the dependencies of pyproject.toml again, with hashes
 	$(PIP_COMPILE) -o requirements/build.txt requirements/build.in
-	$(PIP_COMPILE) -o requirements/runtime.txt pyproject.toml
+	$(PIP_COMPILE) -c requirements/build.txt -o requirements/runtime.txt pyproject.toml
 	$(PIP_COMPILE) --extra test --extra dev -c requirements/runtime.txt -c requirements/build.txt \
 	    -o requirements/test.txt pyproject.toml
 	$(PIP_COMPILE) --extra fuzz -c requirements/runtime.txt -o requirements/fuzz.txt pyproject.toml

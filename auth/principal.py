@@ -38,6 +38,13 @@ class Guest:
     invitation_id: str
     invited_by: PartyId
     verified_by: str = "invitation-link"
+    email: Personal | None = None
+    """Whom the inviter meant the invitation for; None where they did not say."""
+
+    @property
+    def domain(self) -> str | None:
+        """Of the e-mail address, in lower case."""
+        return None if self.email is None else self.email.reveal().rpartition("@")[2].lower()
 
 
 @dataclass(frozen=True, slots=True)

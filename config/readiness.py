@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from config.errors import ConfigurationError
-from config.policy import PolicyErrors, load_policy
+from config.policy.loading import PolicyErrors, load_policy
 from config.schema import declarations
 from config.settings import Settings
 

@@ -1,6 +1,6 @@
-"""The reference page and the sample file, generated from the declarations.
+"""The reference page, the sample file and the policy's schema, generated from the declarations.
 
-`python -m config.reference` writes both; a test compares them with what the declarations say.
+`python -m config.reference` writes them; a test compares them with what the declarations say.
 """
 
 from __future__ import annotations
@@ -15,11 +15,13 @@ from typing import Any
 
 from pydantic_core import PydanticUndefined
 
+from config.policy.document import Policy
 from config.schema import Declaration, declarations, section_of
 from config.settings import Settings
 
 ROOT = Path(__file__).parent.parent
 REFERENCE_FILE = ROOT / "docs" / "configuration.md"
+POLICY_SCHEMA_FILE = ROOT / "docs" / "policy.schema.json"
 SAMPLE_FILE = Path(__file__).parent / "samples" / "turngate.toml"
 
 _INTRODUCTION = """\
@@ -57,6 +59,13 @@ def sample_toml() -> str:
             if not declaration.is_secret:
                 lines += _sample_of(declaration)
     return "\n".join(lines).rstrip() + "\n"
+
+
+def policy_schema() -> str:
+    """docs/policy.schema.json: JSON Schema 2020-12 of the policy file, for editors."""
+    schema = Policy.model_json_schema(by_alias=True)
+    document = {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}
+    return json.dumps(document, indent=2, ensure_ascii=False) + "\n"
 
 
 def _by_section() -> Iterator[tuple[str, list[Declaration]]]:
@@ -124,8 +133,13 @@ def _toml(value: object) -> str:
 
 
 def main() -> None:
-    """Write both files."""
-    for file, text in ((REFERENCE_FILE, markdown()), (SAMPLE_FILE, sample_toml())):
+    """Write all of them."""
+    written = (
+        (REFERENCE_FILE, markdown()),
+        (SAMPLE_FILE, sample_toml()),
+        (POLICY_SCHEMA_FILE, policy_schema()),
+    )
+    for file, text in written:
         file.write_text(text, encoding="utf-8")
         print(file.relative_to(ROOT))
 

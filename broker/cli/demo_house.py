@@ -159,6 +159,7 @@ actions = [
     "guest.invite", "edge.join", "guest.admit",
     "presence.see", "chat.send", "call.audio", "call.video", "screen.share",
 ]
+presence = "folded"
 expires = {expires.isoformat()}
 owner = "demo"
 reason = "Those who deal with outsiders do so through the edge."

@@ -36,7 +36,7 @@ from broker.core.house import Connection, House
 from broker.core.reach import ask_everywhere, denial_in, hindrance, places
 from broker.core.recording import draft, named
 from broker.policy.decision import Decision
-from config.policy import Action
+from config.policy.action import Action
 
 ACTION_OF_MEDIA = {"audio": Action.CALL_AUDIO, "video": Action.CALL_VIDEO}
 CREDENTIAL_MARGIN_SECONDS = 60

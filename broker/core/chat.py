@@ -26,7 +26,7 @@ from broker.core.frames import ChatAccepted, ChatMessage, ChatReceived, ChatSend
 from broker.core.house import Connection, House
 from broker.core.reach import ask_everywhere, denial_in, hindrance, places
 from broker.core.recording import draft, named
-from config.policy import Action
+from config.policy.action import Action
 
 
 def send(

@@ -36,9 +36,9 @@ from broker.core.leaving import close, leave
 from broker.core.presence import appear, presence_opened, visible_people
 from broker.core.reach import ask_everywhere, places, verdict
 from broker.core.recording import draft, named
-from broker.policy.decide import Subject
 from broker.policy.decision import Decision
-from config.policy import Action
+from broker.policy.question import Subject
+from config.policy.action import Action
 
 
 def sign_in(house: House, event: SignInProved, now: Now) -> list[Command]:

@@ -15,11 +15,14 @@ from auth.principal import PartyId
 from broker.audit.record import Draft
 from broker.core.clock import Ids, Now
 from broker.core.commands import Opening, OpeningEffect, PlainEffect, Write
-from broker.policy.decide import Question, Subject, decide
+from broker.policy.decide import decide
 from broker.policy.decision import Decision
-from config.policy import Action, LoadedPolicy
+from broker.policy.index import PolicyIndex
+from broker.policy.question import Question, Subject
+from config.policy.action import Action
+from config.policy.loading import LoadedPolicy
 
-Decide = Callable[[LoadedPolicy, Question, str], Decision]
+Decide = Callable[[PolicyIndex, Question, str], Decision]
 
 
 class BypassError(AssertionError):
@@ -73,14 +76,14 @@ class Gate:
     """Asks policy, and turns what policy allowed into openings."""
 
     def __init__(self, policy: LoadedPolicy, ids: Ids, decide: Decide = decide) -> None:
-        self._policy = policy
+        self.policy = PolicyIndex(policy)
         self._ids = ids
         self._decide = decide
 
     def ask(self, action: Action, actor: Subject, counterpart: Subject | None, now: Now) -> Decision:
         """Decide one action at this moment."""
         question = Question(action, actor, counterpart, now.wall_seconds)
-        return self._decide(self._policy, question, f"d-{self._ids()}")
+        return self._decide(self.policy, question, f"d-{self._ids()}")
 
     @staticmethod
     def grant(

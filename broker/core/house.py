@@ -21,7 +21,7 @@ from broker.core.frames import (
 )
 from broker.core.gate import Gate
 from broker.core.refusals import Refusals
-from broker.policy.decide import Subject
+from broker.policy.question import Subject
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,8 +30,8 @@ from broker.core.house import Connection, House, Invitation, Visit
 from broker.core.outage import count_refusal
 from broker.core.reach import ask_everywhere, places, verdict
 from broker.core.recording import draft, named
-from broker.policy.decide import Subject
-from config.policy import Action
+from broker.policy.question import Subject
+from config.policy.action import Action
 
 MAX_OPEN_INVITATIONS = 100
 """Of one person, so that the welcome which lists them stays small."""

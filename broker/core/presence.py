@@ -21,7 +21,7 @@ from broker.core.house import FOLDED_STATUS, Connection, House
 from broker.core.reach import ask_everywhere, hindrance, places, verdict
 from broker.core.recording import draft
 from broker.policy.decision import Decision
-from config.policy import Action
+from config.policy.action import Action
 
 
 def visible_people(

@@ -12,9 +12,9 @@ from auth.principal import Guest, Insider
 from broker.core.clock import Now
 from broker.core.errors import PEER_UNREACHABLE, STILL_IN_LOBBY, ErrorRow
 from broker.core.house import House
-from broker.policy.decide import Subject
 from broker.policy.decision import Decision
-from config.policy import Action
+from broker.policy.question import Subject
+from config.policy.action import Action
 
 
 def places(house: House, principal: Insider | Guest) -> list[Subject]:

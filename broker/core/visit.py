@@ -38,7 +38,7 @@ from broker.core.presence import presence_opened
 from broker.core.reach import ask_everywhere, denial_in, places, verdict
 from broker.core.recording import draft, named
 from broker.policy.decision import Decision
-from config.policy import Action
+from config.policy.action import Action
 
 
 def waiting(house: House, visit: Visit) -> WaitingGuest:

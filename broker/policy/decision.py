@@ -9,7 +9,8 @@ from types import MappingProxyType
 from typing import Any
 
 from auth.personal import Personal
-from config.policy import Action, Effect
+from config.policy.action import Action
+from config.policy.rule import Effect
 
 MAX_LOSING_RULES = 32
 """Keeps a decision small enough for a record, whatever the size of the policy."""
@@ -27,10 +28,16 @@ class Code(StrEnum):
     """No rule allows it."""
     RULE_EXPIRED = "POLICY_RULE_EXPIRED"
     """A rule would allow it, had it not expired."""
+    OUTSIDE_HOURS = "POLICY_OUTSIDE_HOURS"
+    """A rule would allow it on another day or at another hour."""
     ZONE_MISMATCH = "POLICY_ZONE_MISMATCH"
     """Network and directory name different zones for an inside party, or its address cannot be read."""
     ZONE_HIGH = "POLICY_ZONE_HIGH"
     """An inside party is in a zone of high sensitivity and the counterpart is an outsider."""
+    PEER_BLOCKED = "POLICY_PEER_BLOCKED"
+    """The guest is of a peer whose people may do nothing."""
+    PEER_UNKNOWN = "POLICY_PEER_UNKNOWN"
+    """Some peers are blocked, and it is not known that this guest is of none of them."""
     NOT_YOUR_HOST = "POLICY_NOT_YOUR_HOST"
     """A guest and someone who did not invite them."""
     ANONYMOUS = "POLICY_ANONYMOUS"
@@ -46,7 +53,9 @@ class FailedCondition(StrEnum):
     WHO_ZONE = "who.zone"
     WITH_KIND = "with.kind"
     WITH_GROUPS = "with.groups"
+    WITH_PEERS = "with.peers"
     DIRECTION = "direction"
+    WHEN = "when"
     EXPIRES = "expires"
     OVERRULED = "overruled"
     """It applied, and a deny that also applied beat it."""
@@ -57,6 +66,8 @@ class Obligation(StrEnum):
 
     SHOW_NOT_INSPECTED = "show.not_inspected"
     """Tell both parties that the media is encrypted between them and its content not inspected."""
+    FOLD_PRESENCE = "presence.fold"
+    """Show the outsider only whether the insider can be reached."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +95,8 @@ class Limits:
     bits_per_second: int | None = None
     """Each way."""
     until_unix_seconds: int | None = None
-    """When the last rule that allows this will have expired: nothing granted by it outlives that moment."""
+    """When the last rule that allows this will have expired or its hours will be over: nothing granted by it
+    outlives that moment."""
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -115,6 +127,8 @@ class PartyInputs:
     invitation_id: str | None = None
     invited_by: str | None = None
     verified_by: str | None = None
+    peer: str | None = None
+    """Of a guest whose domain is one of a peer's."""
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -129,6 +143,7 @@ class PartyInputs:
             "invitation_id": self.invitation_id,
             "invited_by": self.invited_by,
             "verified_by": self.verified_by,
+            "peer": self.peer,
         }
 
 
@@ -141,7 +156,8 @@ class Inputs:
     actor: PartyInputs
     counterpart: PartyInputs | None
     personal: Mapping[str, Personal] = field(default_factory=lambda: MappingProxyType({}))
-    """`actor_source_address`, `counterpart_source_address`, where there are any; not in `to_json()`."""
+    """`actor_source_address`, `counterpart_source_address`, and `..._domain` of a guest's e-mail address,
+    where there are any; not in `to_json()`."""
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -160,10 +176,12 @@ class Decision:
     effect: Effect
     code: Code
     determining_rules: tuple[str, ...]
-    """Ids of the rules that made the answer, sorted; of the expired ones for RULE_EXPIRED."""
+    """Ids of the rules that made the answer, sorted; for RULE_EXPIRED and OUTSIDE_HOURS of those that would
+    have allowed it."""
     losing_rules: tuple[LosingRule, ...]
-    """Rules that speak of the action and did not make the answer, those that came closest first, at most
-    `MAX_LOSING_RULES`. Empty where no rule was asked."""
+    """Rules that speak of these parties and the action and did not make the answer, those that came closest
+    first, at most `MAX_LOSING_RULES`; in an explanation those that speak of other parties too. Empty where no
+    rule was asked."""
     losing_rules_omitted: int
     policy_revision: int
     policy_sha256: str
@@ -179,7 +197,7 @@ class Decision:
         return self.effect is Effect.ALLOW
 
     def to_json(self) -> dict[str, Any]:
-        """Plain JSON types. Holds no source address; those are in `inputs.personal`."""
+        """Plain JSON types. Holds no source address and no domain; those are in `inputs.personal`."""
         return {
             "id": self.id,
             "effect": self.effect.value,

@@ -11,8 +11,11 @@ _ADMIN_REASONS = {
     Code.DENIED: "a deny rule applies",
     Code.DEFAULT_DENY: "no rule allows it on every inside party's side",
     Code.RULE_EXPIRED: "the rules that allowed it have expired",
+    Code.OUTSIDE_HOURS: "the rules that allow it hold on other days or at other hours",
     Code.ZONE_MISMATCH: "network and directory do not name the same zone for an inside party",
     Code.ZONE_HIGH: "a zone of high sensitivity has no external communication",
+    Code.PEER_BLOCKED: "the guest is of a blocked peer",
+    Code.PEER_UNKNOWN: "the guest's domain is not known, and some peers are blocked",
     Code.NOT_YOUR_HOST: "the guest was not invited by this counterpart",
     Code.ANONYMOUS: "a party has not signed in",
     Code.WRONG_PARTIES: "the action does not exist between such parties",
@@ -26,6 +29,10 @@ def user_sentence(code: Code, inside: bool) -> str:
         return "Sign in or open your invitation first."
     if code is Code.NOT_YOUR_HOST and not inside:
         return "As a guest you can reach only the person who invited you."
+    if code is Code.OUTSIDE_HOURS:
+        return "This is not allowed at this time."
+    if code is Code.PEER_UNKNOWN and inside:
+        return "Say the guest's e-mail address: without one this is not allowed."
     if inside:
         return "Your organisation's policy does not allow this."
     return "The organisation you are visiting does not allow this."

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from ipaddress import IPv4Address, IPv6Address, ip_address
 
-from auth.case_ignore import case_ignore_key
 from auth.principal import Insider
-from config.policy import Policy, Sensitivity
+from broker.policy.index import PolicyIndex
+from config.policy.zone import Sensitivity
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,10 +21,12 @@ class Whereabouts:
     """False when network and directory contradict each other or the address cannot be read."""
 
 
-def locate(policy: Policy, insider: Insider, source_address: str | None) -> Whereabouts:
+NOWHERE = Whereabouts(None)
+
+
+def locate(policy: PolicyIndex, insider: Insider, source_address: str | None) -> Whereabouts:
     """Find the insider's zone. `source_address` None means not connected: then the directory alone speaks."""
-    held = {case_ignore_key(f"{name}={value}") for name, value in insider.attributes}
-    marked = [zone for zone in policy.zones if zone.attribute and case_ignore_key(zone.attribute) in held]
+    marked = policy.marked(insider.attributes)
     if len(marked) > 1:
         return Whereabouts(None, agreed=False)
     by_directory = marked[0] if marked else None
@@ -33,22 +34,13 @@ def locate(policy: Policy, insider: Insider, source_address: str | None) -> Wher
         if by_directory is None:
             return Whereabouts(None, known=False)
         return Whereabouts(by_directory.id, high=by_directory.sensitivity is Sensitivity.HIGH)
-    address = _address(source_address)
-    if address is None:
+    try:
+        by_network = policy.around(source_address)
+    except ValueError:
         return Whereabouts(None, agreed=False)
-    by_network = next((zone for zone in policy.zones if any(address in n for n in zone.networks)), None)
     expected = by_network if by_network is not None and by_network.attribute is not None else None
     if by_directory is not expected:
         return Whereabouts(None, agreed=False)
     if by_network is None:
         return Whereabouts(None)
     return Whereabouts(by_network.id, high=by_network.sensitivity is Sensitivity.HIGH)
-
-
-def _address(text: str) -> IPv4Address | IPv6Address | None:
-    """A dual-stack socket reports IPv4 peers as ::ffff:a.b.c.d: the same machine, hence the same zone."""
-    try:
-        address = ip_address(text)
-    except ValueError:
-        return None
-    return address.ipv4_mapped or address if isinstance(address, IPv6Address) else address

@@ -5,7 +5,7 @@ from __future__ import annotations
 from auth.ldif import LdifDirectory
 from broker.shell.serve import Parts
 from broker.shell.tls import server_context
-from config.policy import load_policy
+from config.policy.loading import load_policy
 from config.settings import Settings
 
 

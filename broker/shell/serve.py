@@ -45,7 +45,7 @@ from broker.shell.metrics import Metrics
 from broker.shell.relay_metrics import RelayCollector
 from broker.shell.store import Entry, Store
 from broker.shell.writer import Writer
-from config.policy import LoadedPolicy
+from config.policy.loading import LoadedPolicy
 from config.settings import Settings
 
 log = structlog.get_logger(__name__)

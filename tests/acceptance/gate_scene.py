@@ -17,7 +17,7 @@ from broker.policy.decision import Code, Decision
 from broker.shell import writer
 from broker.shell.effects import Effects
 from broker.shell.media import RelayMedia
-from config.policy import Effect
+from config.policy.rule import Effect
 from tests.edge.bench_wire import Wire
 from tests.edge.edge_bench import Bench, until
 from tests.edge.record_faults import failing_commits

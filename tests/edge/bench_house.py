@@ -39,7 +39,7 @@ effect = "allow"
 who = { any = true }
 with = { kind = "insider" }
 direction = "both"
-actions = ["presence.see", "chat.send", "call.audio", "call.video"]
+actions = ["presence.see", "chat.send", "call.audio", "call.video", "screen.share"]
 owner = "test"
 reason = "test"
 [[rules]]
@@ -49,7 +49,8 @@ who = { groups = ["external-communication"] }
 with = { kind = "guest" }
 direction = "both"
 actions = ["guest.invite", "edge.join", "guest.admit",
-           "presence.see", "chat.send", "call.audio", "call.video"]
+           "presence.see", "chat.send", "call.audio", "call.video", "screen.share"]
+presence = "exact"
 expires = 2999-12-31
 owner = "test"
 reason = "test"

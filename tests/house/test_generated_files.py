@@ -5,7 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 
 from config.loading import load_settings
-from config.reference import REFERENCE_FILE, SAMPLE_FILE, markdown, sample_toml
+from config.reference import (
+    POLICY_SCHEMA_FILE,
+    REFERENCE_FILE,
+    SAMPLE_FILE,
+    markdown,
+    policy_schema,
+    sample_toml,
+)
 from config.schema import declarations
 from config.settings import Settings
 
@@ -16,6 +23,10 @@ def test_the_configuration_page_is_up_to_date() -> None:
 
 def test_the_sample_file_is_up_to_date() -> None:
     assert SAMPLE_FILE.read_text(encoding="utf-8") == sample_toml()
+
+
+def test_the_schema_of_the_policy_is_up_to_date() -> None:
+    assert POLICY_SCHEMA_FILE.read_text(encoding="utf-8") == policy_schema()
 
 
 def test_the_sample_file_loads_as_it_is_and_says_the_defaults() -> None:

@@ -18,9 +18,10 @@ from broker.core import events as e
 from broker.core import frames as f
 from broker.core.call import CallState
 from broker.core.commands import Opening, RequestId, SaveMessage, WithdrawMedia
-from broker.policy.decide import Question, decide
+from broker.policy.decide import decide
 from broker.policy.decision import Decision
-from config.policy import LoadedPolicy
+from broker.policy.index import PolicyIndex
+from broker.policy.question import Question
 from tests.spec.playbook import (
     PROGRAM,
     Client,
@@ -50,7 +51,7 @@ DESCRIPTIONS += [sdp(extra=f"a={candidate(address)}\r\n") for address in ADDRESS
 CANDIDATES = ["", "nonsense", candidate(("10.7.0.1", 9), "host"), *map(candidate, ADDRESSES)]
 
 
-def moody(policy: LoadedPolicy, question: Question, decision_id: str) -> Decision:
+def moody(policy: PolicyIndex, question: Question, decision_id: str) -> Decision:
     """Allows and denies without a pattern."""
     allows = int(decision_id[-2:]) % 3 > 0
     return (decide if allows else deny_everything)(policy, question, decision_id)

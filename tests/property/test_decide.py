@@ -5,30 +5,55 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from datetime import date, timedelta
-from ipaddress import ip_address, ip_network
 
 from hypothesis import given
 from hypothesis import strategies as st
 
 from auth.personal import Personal
 from auth.principal import Anonymous, Guest, Insider, PartyId, Principal
-from broker.policy.decide import Question, Subject, decide
+from broker.policy.decide import decide
 from broker.policy.decision import Code, Decision
-from config.policy import ADMINISTRATION, Action, LoadedPolicy, Policy, Rule, Zone
+from broker.policy.index import PolicyIndex
+from broker.policy.question import Question, Subject
+from broker.policy.when import span_at
+from config.policy.action import ADMINISTRATION, Action
+from config.policy.document import Policy
+from config.policy.loading import LoadedPolicy
+from config.policy.peer import Peer
+from config.policy.rule import Rule
+from config.policy.when import When
+from config.policy.zone import Zone
+from tests.property.naive_policy import DAY_ONE, DAY_ONE_UNIX_SECONDS, naive
 
-DAY_ONE = date(2026, 1, 1)
-DAY_ONE_UNIX_SECONDS = 1_767_225_600
 GROUPS = ["a", "b", "c"]
 ADDRESSES = [None, "10.1.0.5", "10.2.0.5", "10.3.0.5", "10.4.0.5", "::ffff:10.1.0.5", "fd00::5", "nonsense"]
+LINK = "invitation-link"
 ZONES = (
     Zone.model_validate({"id": "plain", "networks": ["10.1.0.0/16"]}),
     Zone.model_validate({"id": "marked", "networks": ["10.2.0.0/16", "fd00::/16"], "attribute": "ou=M"}),
     Zone.model_validate({"id": "high", "networks": ["10.3.0.0/16"], "sensitivity": "high"}),
 )
+PEERS = (
+    Peer.model_validate(
+        {"id": "friend", "mode": "allow", "domains": ["a.example", "*.a.example"], "verified": LINK}
+    ),
+    Peer.model_validate({"id": "other", "mode": "allow", "domains": ["b.example"], "verified": LINK}),
+)
+FOES = Peer.model_validate({"id": "foe", "mode": "block", "domains": ["foe.example"], "verified": LINK})
+EMAILS = [None, "x@a.example", "x@deep.a.example", "X@B.Example", "x@foe.example", "x@c.example"]
+HOURS = [
+    None,
+    None,
+    {"tz": "UTC", "hours": "06:00-18:00"},
+    {"tz": "Asia/Tokyo", "days": ["thu", "sat"]},
+    {"tz": "America/New_York", "days": ["fri"], "hours": "20:00-04:00"},
+    {"tz": "UTC", "days": []},
+]
 ZONE_NAMES = [None, None, None, "plain", "marked", "high"]
 TALK = [Action.PRESENCE_SEE, Action.CHAT_SEND, Action.CALL_AUDIO, Action.CALL_VIDEO]
 
 some_groups = st.none() | st.none() | st.lists(st.sampled_from(GROUPS), max_size=2)
+some_peers = st.none() | st.none() | st.lists(st.sampled_from(["friend", "other"]), max_size=2)
 days = st.integers(0, 4).map(lambda days: DAY_ONE + timedelta(days=days))
 limits = st.none() | st.fixed_dictionaries(
     {}, optional={"minutes": st.integers(1, 9), "bits_per_second": st.integers(16_000, 16_009)}
@@ -46,6 +71,7 @@ def rules(draw: st.DrawFn, effect: str | None = None) -> Rule:
         "who": who | {"zone": draw(st.sampled_from(ZONE_NAMES))},
         "owner": "o",
         "reason": "r",
+        "when": draw(st.sampled_from(HOURS)),
     }
     if effect == "allow":
         fields["limits"] = draw(limits)
@@ -53,16 +79,22 @@ def rules(draw: st.DrawFn, effect: str | None = None) -> Rule:
         return Rule.model_validate(fields | {"actions": ["edge.signin"], "expires": draw(st.none() | days)})
     kind = draw(st.sampled_from(["guest", "insider", "any"]))
     fields["with"] = {"kind": kind} | ({"groups": draw(some_groups)} if kind == "insider" else {})
+    if kind == "guest":
+        fields["with"] = {"kind": kind, "peers": draw(some_peers)}
     fields["direction"] = draw(st.sampled_from(["out", "in", "both", "both"]))
     optional = effect == "deny" or kind == "insider"
     fields["expires"] = draw(st.none() | days if optional else days)
     others = [action for action in Action if action not in ADMINISTRATION | {Action.EDGE_SIGNIN}]
-    fields["actions"] = draw(st.lists(st.sampled_from(others), max_size=7) | st.just(others))
+    actions = draw(st.lists(st.sampled_from(others), max_size=7) | st.just(others))
+    fields["actions"] = actions
+    if Action.PRESENCE_SEE in actions and not optional:
+        fields["presence"] = draw(st.sampled_from(["exact", "folded"]))
     return Rule.model_validate(fields)
 
 
-def loaded(some_rules: list[Rule]) -> LoadedPolicy:
-    return LoadedPolicy(Policy(revision=1, zones=ZONES, rules=tuple(some_rules)), "0" * 64)
+def loaded(some_rules: list[Rule], peers: tuple[Peer, ...] = PEERS) -> PolicyIndex:
+    policy = Policy(revision=1, zones=ZONES, peers=peers, rules=tuple(some_rules))
+    return PolicyIndex(LoadedPolicy(policy, "0" * 64))
 
 
 policies = st.lists(rules(), max_size=8)
@@ -80,6 +112,7 @@ guests = st.builds(
     name=st.just(Personal("g")),
     invitation_id=st.just("i"),
     invited_by=st.sampled_from([PartyId("u-1"), PartyId("u-2")]),
+    email=st.sampled_from(EMAILS).map(lambda email: Personal(email) if email else None),
 )
 unmarked = insiders.map(lambda insider: replace(insider, attributes=()))
 principals: st.SearchStrategy[Principal] = st.one_of(insiders, guests, st.just(Anonymous()))
@@ -169,6 +202,7 @@ def read_back(decision: Decision) -> Question:
         if party is None:
             return None
         address = decision.inputs.personal.get(f"{name}_source_address")
+        domain = decision.inputs.personal.get(f"{name}_domain")
         blank = Personal("")
         principal: Principal = Anonymous()
         if party["kind"] == "insider":
@@ -187,6 +221,7 @@ def read_back(decision: Decision) -> Question:
                 party["invitation_id"],
                 PartyId(party["invited_by"]),
                 party["verified_by"],
+                None if domain is None else Personal(f"somebody@{domain.reveal()}"),
             )
         return Subject(principal, None if address is None else address.reveal())
 
@@ -200,6 +235,51 @@ def test_a_naive_reading_of_the_policy_agrees(some: list[Rule], question: Questi
     assert ask(some, question).allowed is naive(some, question)
 
 
+@given(policies, any_question)
+def test_an_explanation_has_the_same_answer_and_names_every_rule_that_speaks_of_the_action(
+    some: list[Rule], question: Question
+) -> None:
+    index = loaded(some)
+    plain, explained = decide(index, question, "d"), decide(index, question, "d", explained=True)
+    answers = [replace(one, losing_rules=(), losing_rules_omitted=0) for one in (plain, explained)]
+    assert answers[0] == answers[1]
+    read = plain.code in {Code.ALLOWED, Code.DENIED, Code.DEFAULT_DENY, Code.RULE_EXPIRED, Code.OUTSIDE_HOURS}
+    if read and explained.losing_rules_omitted == 0:
+        named = {losing.rule_id for losing in explained.losing_rules} | set(explained.determining_rules)
+        assert {rule.id for rule in some if question.action in rule.actions} <= named
+
+
+@given(policies, any_question)
+def test_blocking_a_peer_never_allows_more_and_bars_whoever_may_be_of_it(
+    some: list[Rule], question: Question
+) -> None:
+    before = decide(loaded(some), question, "d")
+    after = decide(loaded(some, (*PEERS, FOES)), question, "d")
+    assert before.allowed or not after.allowed
+    guest = next((p for p in principals_of(question) if isinstance(p, Guest)), None)
+    if guest is not None and (guest.domain is None or guest.domain == "foe.example"):
+        assert not after.allowed
+    elif guest is not None:
+        assert before.allowed is after.allowed
+
+
+def principals_of(question: Question) -> list[Principal]:
+    return [subject.principal for subject in (question.actor, question.counterpart) if subject is not None]
+
+
+@given(st.sampled_from([h for h in HOURS if h]), st.integers(0, 2**31), st.integers(0, 8 * 86_400))
+def test_a_window_is_open_or_closed_for_the_whole_of_its_span(
+    hours: dict[str, object], at: int, later: int
+) -> None:
+    when = When.model_validate(hours)
+    span, other = span_at(when, at), span_at(when, at + later)
+    assert span.since_unix_seconds <= at < span.until_unix_seconds
+    if at + later < span.until_unix_seconds:
+        assert other.open is span.open
+    next_span = span_at(when, span.until_unix_seconds)
+    assert next_span.open is not span.open or hours.get("days") == []
+
+
 @given(any_question)
 def test_only_zones_stand_between_an_allow_for_everything_and_a_lawful_question(question: Question) -> None:
     everything = Rule.model_validate(
@@ -210,6 +290,7 @@ def test_only_zones_stand_between_an_allow_for_everything_and_a_lawful_question(
             "with": {"kind": "any"},
             "direction": "both",
             "actions": [action for action in Action if action not in ADMINISTRATION | {Action.EDGE_SIGNIN}],
+            "presence": "exact",
             "expires": date(2030, 1, 1),
             "owner": "o",
             "reason": "r",
@@ -218,93 +299,3 @@ def test_only_zones_stand_between_an_allow_for_everything_and_a_lawful_question(
     code = ask([everything], question).code
     assert code not in {Code.DENIED, Code.RULE_EXPIRED}
     assert code is not Code.DEFAULT_DENY or question.action in ADMINISTRATION | {Action.EDGE_SIGNIN}
-
-
-def naive(some: list[Rule], question: Question) -> bool:
-    """The policy's words taken one by one, written without looking at how the gate does it."""
-    needed = naive_needs(question)
-    other = question.counterpart.principal if question.counterpart is not None else None
-    inside_only = isinstance(question.actor.principal, Insider) and isinstance(other, Insider)
-    inside_only = inside_only or question.action in ADMINISTRATION | {Action.EDGE_SIGNIN}
-    for action, me, they, way in needed:
-        zone = naive_zone(me)
-        if zone == "contradiction" or (zone == "high" and not inside_only):
-            return False
-        applying = [
-            rule for rule in some if applies(rule, action, me, they, way, zone, question.at_unix_seconds)
-        ]
-        if not applying or any(rule.effect == "deny" for rule in applying):
-            return False
-    return bool(needed)
-
-
-def naive_needs(question: Question) -> list[tuple[Action, Subject, Principal | None, str]]:
-    """Whose permission is needed, for what and which way; nobody's when the question makes no sense."""
-    action, me, you = question.action, question.actor, question.counterpart
-    if action in ADMINISTRATION | {Action.EDGE_SIGNIN, Action.GUEST_INVITE}:
-        alone = isinstance(me.principal, Insider) and you is None
-        return [(action, me, None, "out")] if alone else []
-    if you is None:
-        return []
-    kinds = (type(me.principal), type(you.principal))
-    friends = all(
-        host.party == visitor.invited_by
-        for visitor, host in ((me.principal, you.principal), (you.principal, me.principal))
-        if isinstance(visitor, Guest) and isinstance(host, Insider)
-    )
-    talking = [(Insider, Insider), (Insider, Guest), (Guest, Insider)]
-    special: dict[Action, tuple[type, type]] = {
-        Action.EDGE_JOIN: (Guest, Insider),
-        Action.GUEST_ADMIT: (Insider, Guest),
-    }
-    lawful: list[tuple[type, type]] = [special[action]] if action in special else talking
-    if kinds not in lawful or not friends:
-        return []
-    both: list[tuple[Action, Subject, Principal | None, str]]
-    both = [(action, me, you.principal, "out"), (action, you, me.principal, "in")]
-    needed = [need for need in both if isinstance(need[1].principal, Insider)]
-    return needed + [(Action.GUEST_INVITE, you, me.principal, "out")] * (action is Action.EDGE_JOIN)
-
-
-def naive_zone(subject: Subject) -> str:
-    assert isinstance(subject.principal, Insider)
-    marked = any(
-        name.lower() == "ou" and value.lower() == "m" for name, value in subject.principal.attributes
-    )
-    if subject.source_address is None:
-        return "marked" if marked else "unknown"
-    if subject.source_address == "nonsense":
-        return "contradiction"
-    address = ip_address(subject.source_address.removeprefix("::ffff:"))
-    networks = {"10.1.0.0/16": "plain", "10.2.0.0/16": "marked", "fd00::/16": "marked", "10.3.0.0/16": "high"}
-    found = [name for network, name in networks.items() if address in ip_network(network)]
-    zone = found[0] if found else "none"
-    return zone if (zone == "marked") == marked else "contradiction"
-
-
-def applies(
-    rule: Rule, action: Action, me: Subject, they: Principal | None, way: str, zone: str, at_unix_seconds: int
-) -> bool:
-    def in_one_of(person: Principal | None, names: tuple[str, ...]) -> bool:
-        return isinstance(person, Insider) and any(
-            mine.lower() == name.lower() for mine in person.groups for name in names
-        )
-
-    if action not in rule.actions:
-        return False
-    if not rule.who.any and not in_one_of(me.principal, rule.who.groups or ()):
-        return False
-    unknown_counts = zone == "unknown" and rule.effect == "deny"
-    if rule.who.zone is not None and rule.who.zone != zone and not unknown_counts:
-        return False
-    if rule.with_ is not None:
-        if rule.with_.kind == "guest" and isinstance(they, Insider):
-            return False
-        if rule.with_.kind == "insider" and not isinstance(they, Insider):
-            return False
-        if rule.with_.groups is not None and not in_one_of(they, rule.with_.groups):
-            return False
-    if rule.direction is not None and rule.direction.value not in (way, "both"):
-        return False
-    day = DAY_ONE + timedelta(days=(at_unix_seconds - DAY_ONE_UNIX_SECONDS) // 86_400)
-    return rule.expires is None or day <= rule.expires

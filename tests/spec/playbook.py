@@ -40,9 +40,12 @@ from broker.core.gate import Decide, Gate
 from broker.core.house import House, HouseRules
 from broker.core.refusals import Refusals
 from broker.core.router import handle
-from broker.policy.decide import Question, decide
+from broker.policy.decide import decide
 from broker.policy.decision import UNLIMITED, Code, Decision
-from config.policy import Effect, LoadedPolicy, load_policy
+from broker.policy.index import PolicyIndex
+from broker.policy.question import Question
+from config.policy.loading import load_policy
+from config.policy.rule import Effect
 from tests.spec.policies import OPEN_POLICY
 from tests.spec.watch import PERSONAL_MARK, Watch
 
@@ -65,13 +68,13 @@ RULES = HouseRules(
 )
 
 
-def allow_everything(policy: LoadedPolicy, question: Question, decision_id: str) -> Decision:
+def allow_everything(policy: PolicyIndex, question: Question, decision_id: str) -> Decision:
     """A policy gone wrong."""
     decision = decide(policy, question, decision_id)
     return replace(decision, effect=Effect.ALLOW, code=Code.ALLOWED, limits=UNLIMITED)
 
 
-def deny_everything(policy: LoadedPolicy, question: Question, decision_id: str) -> Decision:
+def deny_everything(policy: PolicyIndex, question: Question, decision_id: str) -> Decision:
     """A policy that became strict overnight."""
     decision = decide(policy, question, decision_id)
     return replace(decision, effect=Effect.DENY, code=Code.DENIED, limits=UNLIMITED)
@@ -202,7 +205,7 @@ class Playbook:
     def _id(self) -> str:
         return f"{next(self._ids):06}"
 
-    def _decide(self, policy: LoadedPolicy, question: Question, decision_id: str) -> Decision:
+    def _decide(self, policy: PolicyIndex, question: Question, decision_id: str) -> Decision:
         self.asked.append(question)
         return self.decide_by(policy, question, decision_id)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from config.policy import ADMINISTRATION, Action
+from config.policy.action import ADMINISTRATION, Action
 
 
 def rule(rule_id: str, actions: str, **more: str) -> str:
@@ -10,9 +10,13 @@ def rule(rule_id: str, actions: str, **more: str) -> str:
     members = {"effect": '"allow"', "who": "{ any = true }", "owner": '"o"', "reason": '"r"'}
     if actions != "edge.signin":
         members |= {"with": '{ kind = "any" }', "direction": '"both"', "expires": "2999-12-31"}
+    if "presence.see" in actions.split():
+        members["presence"] = '"exact"'
     members |= more
     if members["effect"] == '"deny"':
         members.pop("expires", None)
+    if members["effect"] == '"deny"' or '"insider"' in members.get("with", ""):
+        members.pop("presence", None)
     listed = ", ".join(f'"{action}"' for action in actions.split())
     lines = [
         f'[[rules]]\nid = "{rule_id}"\nactions = [{listed}]',

@@ -6,9 +6,12 @@ from datetime import UTC, datetime
 
 from auth.personal import Personal
 from auth.principal import Guest, Insider, PartyId, Principal
-from broker.policy.decide import Question, Subject, decide
+from broker.policy.decide import decide
 from broker.policy.decision import Decision
-from config.policy import ADMINISTRATION, Action, LoadedPolicy, load_policy
+from broker.policy.index import PolicyIndex
+from broker.policy.question import Question, Subject
+from config.policy.action import ADMINISTRATION, Action
+from config.policy.loading import load_policy
 
 NOW = int(datetime(2026, 11, 23, 12, tzinfo=UTC).timestamp())
 OFFICE, LAB, HOME = "10.1.2.3", "10.9.0.7", "192.0.2.50"
@@ -36,6 +39,8 @@ def rule(
     effect: str = "allow",
     expires: str | None = "2027-01-31",
     limits: str | None = None,
+    presence: str = "exact",
+    when: str | None = None,
 ) -> str:
     lines = [
         "[[rules]]",
@@ -52,11 +57,15 @@ def rule(
         lines.append(f"expires = {expires}")
     if limits is not None:
         lines.append(f"limits = {limits}")
+    if '"presence.see"' in actions and effect == "allow" and "insider" not in with_:
+        lines.append(f'presence = "{presence}"')
+    if when is not None:
+        lines.append(f"when = {when}")
     return "\n".join(lines) + "\n"
 
 
-def policy(*rules: str) -> LoadedPolicy:
-    return load_policy(ZONES + "\n".join(rules), "test")
+def policy(*rules: str) -> PolicyIndex:
+    return PolicyIndex(load_policy(ZONES + "\n".join(rules), "test"))
 
 
 def insider(party: str = "u-ada", groups: tuple[str, ...] = (), **attributes: str) -> Insider:
@@ -75,7 +84,7 @@ def guest(party: str = "g-1", host: str = "u-ada") -> Guest:
 
 
 def ask(
-    loaded: LoadedPolicy,
+    loaded: PolicyIndex,
     action: Action,
     actor: Principal,
     counterpart: Principal | None = None,
@@ -83,9 +92,10 @@ def ask(
     source: str | None = OFFICE,
     counterpart_source: str | None = OFFICE,
     at: int = NOW,
+    explained: bool = False,
 ) -> Decision:
     other = None if counterpart is None else Subject(counterpart, counterpart_source)
-    return decide(loaded, Question(action, Subject(actor, source), other, at), "d-1")
+    return decide(loaded, Question(action, Subject(actor, source), other, at), "d-1", explained=explained)
 
 
 ANYTHING = policy(rule("all"), rule("signin", '"edge.signin"', expires=None))

@@ -23,7 +23,7 @@ from broker.shell.effects import Effects
 from broker.shell.journal import Journal
 from broker.shell.store import Entry
 from broker.shell.writer import Settled, Writer
-from config.policy import load_policy
+from config.policy.loading import load_policy
 
 POLICY = """
 revision = 1
@@ -42,6 +42,7 @@ with = { kind = "any" }
 direction = "both"
 actions = ["presence.see", "chat.send", "call.audio", "call.video",
            "guest.invite", "edge.join", "guest.admit"]
+presence = "exact"
 expires = 2999-12-31
 owner = "test"
 reason = "test"

@@ -31,7 +31,7 @@ from broker.core.frames import (
     PresenceStatus,
 )
 from broker.policy.decision import Code
-from config.policy import Action
+from config.policy.action import Action
 from tests.spec.playbook import START_WALL_SECONDS, Client, Expected, Playbook, allow_everything, effect
 from tests.spec.policies import SIGN_IN, rule, without
 

@@ -16,7 +16,7 @@ from broker.core.events import StoredMessage
 from broker.core.frames import ChatAccepted, ChatMessage, ChatReceived, ChatSend, InsiderWelcome, PresenceSet
 from broker.core.house import MAX_SHOWN_MESSAGES
 from broker.policy.decision import Code
-from config.policy import Action
+from config.policy.action import Action
 from tests.spec.playbook import Playbook, allow_everything, deny_everything
 from tests.spec.policies import without
 from tests.spec.watch import PERSONAL_MARK

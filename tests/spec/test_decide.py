@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 import pytest
 
 from broker.policy.decision import Code, FailedCondition, Limits, LosingRule
-from config.policy import Action
+from config.policy.action import Action
 from tests.spec.questions import ANYTHING, ask, guest, insider, policy, rule
 
 
@@ -24,7 +24,7 @@ def test_an_allow_answers_with_its_rule_revision_and_hash() -> None:
     assert decision.allowed
     assert decision.code is Code.ALLOWED
     assert decision.determining_rules == ("all",)
-    assert (decision.policy_revision, decision.policy_sha256) == (41, ANYTHING.sha256)
+    assert (decision.policy_revision, decision.policy_sha256) == (41, ANYTHING.loaded.sha256)
 
 
 def test_a_deny_beats_every_allow_and_the_beaten_allow_is_named() -> None:
@@ -36,7 +36,7 @@ def test_a_deny_beats_every_allow_and_the_beaten_allow_is_named() -> None:
 def test_only_a_member_of_the_named_group_is_allowed_whatever_the_case_of_its_name() -> None:
     loaded = policy(rule("g", who='{ groups = ["Ext-Chat", "other"] }'))
     assert ask(loaded, Action.CHAT_SEND, insider(groups=("ext-chat",)), guest()).allowed
-    decision = ask(loaded, Action.CHAT_SEND, insider(groups=("ext-chat-2",)), guest())
+    decision = ask(loaded, Action.CHAT_SEND, insider(groups=("ext-chat-2",)), guest(), explained=True)
     assert decision.losing_rules == (LosingRule("g", "u-ada", "chat.send", FailedCondition.WHO_GROUPS),)
 
 
@@ -50,7 +50,7 @@ def test_rules_for_guests_and_for_insiders_do_not_mix() -> None:
     for kind, other, wrong in (("guest", guest(), insider("u-b")), ("insider", insider("u-b"), guest())):
         loaded = policy(rule("k", with_=f'{{ kind = "{kind}" }}'))
         assert ask(loaded, Action.CHAT_SEND, insider(), other).allowed
-        decision = ask(loaded, Action.CHAT_SEND, insider(), wrong)
+        decision = ask(loaded, Action.CHAT_SEND, insider(), wrong, explained=True)
         assert {losing.condition for losing in decision.losing_rules} == {FailedCondition.WITH_KIND}
 
 

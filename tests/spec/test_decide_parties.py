@@ -10,7 +10,7 @@ import pytest
 
 from auth.principal import Anonymous, Guest, Insider
 from broker.policy.decision import Code, FailedCondition, LosingRule, Obligation
-from config.policy import ADMINISTRATION, Action
+from config.policy.action import ADMINISTRATION, Action
 from tests.spec.questions import ANYTHING, HOME, LAB, NOW, OFFICE, ask, guest, insider, policy, rule
 
 
@@ -19,7 +19,7 @@ class TestZones:
         loaded = policy(rule("z", who='{ any = true, zone = "office" }'))
         assert ask(loaded, Action.CHAT_SEND, insider(), guest()).allowed
         assert ask(loaded, Action.CHAT_SEND, insider(), guest(), source="fd00:1::9").allowed
-        decision = ask(loaded, Action.CHAT_SEND, insider(), guest(), source=HOME)
+        decision = ask(loaded, Action.CHAT_SEND, insider(), guest(), source=HOME, explained=True)
         assert {losing.condition for losing in decision.losing_rules} == {FailedCondition.WHO_ZONE}
 
     def test_an_ipv4_address_seen_through_a_dual_stack_socket_is_in_the_same_zone(self) -> None:
@@ -195,7 +195,7 @@ class TestTheAnswer:
             "losing_rules": [],
             "losing_rules_omitted": 0,
             "policy_revision": 41,
-            "policy_sha256": ANYTHING.sha256,
+            "policy_sha256": ANYTHING.loaded.sha256,
             "inputs": {
                 "action": "chat.send",
                 "at_unix_seconds": NOW,
@@ -211,6 +211,7 @@ class TestTheAnswer:
                     "invitation_id": None,
                     "invited_by": None,
                     "verified_by": None,
+                    "peer": None,
                 },
                 "counterpart": {
                     "kind": "guest",
@@ -224,6 +225,7 @@ class TestTheAnswer:
                     "invitation_id": "inv-1",
                     "invited_by": "u-ada",
                     "verified_by": "invitation-link",
+                    "peer": None,
                 },
             },
             "obligations": [],
@@ -240,7 +242,8 @@ class TestTheAnswer:
         rules = [rule(f"r-{number:03}", who='{ groups = ["x"] }', direction="out") for number in range(200)]
         loaded = policy(*rules, rule("near", direction="in"), rule("named", who='{ groups = ["zz"] }'))
         member = insider(groups=(*(f"a-{number:03}" for number in range(500)), "zz"))
-        decision = ask(loaded, Action.CHAT_SEND, member, guest())
+        assert ask(loaded, Action.CHAT_SEND, member, guest()).losing_rules == ()
+        decision = ask(loaded, Action.CHAT_SEND, member, guest(), explained=True)
         assert decision.losing_rules[0] == LosingRule("near", "u-ada", "chat.send", FailedCondition.DIRECTION)
         assert len(decision.losing_rules) + decision.losing_rules_omitted == 201
         assert decision.inputs.actor.groups[:2] == ("zz", "a-000")

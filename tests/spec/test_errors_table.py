@@ -15,7 +15,7 @@ from broker.core.frame_codec import encode, parse_edge_frame
 from broker.core.frames import ChatSend
 from broker.core.sdp import SdpCode
 from broker.policy.decision import Code
-from config.policy import Action
+from config.policy.action import Action
 from tests.spec.playbook import Playbook, deny_everything
 
 ROOT = Path(__file__).resolve().parents[2]

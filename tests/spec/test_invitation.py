@@ -34,7 +34,7 @@ from broker.core.frames import (
 )
 from broker.core.invitation import MAX_OPEN_INVITATIONS
 from broker.policy.decision import Code
-from config.policy import Action
+from config.policy.action import Action
 from tests.spec.playbook import RULES, START_WALL_SECONDS, Client, Outcome, Playbook, deny_everything, effect
 from tests.spec.policies import without
 

@@ -8,17 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from config.policy import (
-    ADMINISTRATION,
-    Action,
-    CounterpartKind,
-    Effect,
-    PolicyErrors,
-    Sensitivity,
-    load_policy,
-)
+from config.policy.action import ADMINISTRATION, Action
+from config.policy.document import MAX_RULES
+from config.policy.loading import MAX_ERRORS, MAX_POLICY_BYTES, PolicyErrors, load_policy
+from config.policy.rule import CounterpartKind, Effect
+from config.policy.zone import Sensitivity
 
-SAMPLE = Path(__file__).parents[2] / "config" / "samples" / "policy.toml"
+SAMPLES = Path(__file__).parents[2] / "config" / "samples"
+SAMPLE = SAMPLES / "policy-agency.toml"
 
 GUEST_RULE = """
 [[rules]]
@@ -57,7 +54,7 @@ def test_the_sample_file_loads_and_says_what_it_means() -> None:
     assert loaded.sha256 == hashlib.sha256(raw).hexdigest()
     assert loaded.policy.revision == 1
     assert [zone.sensitivity for zone in loaded.policy.zones] == [Sensitivity.NORMAL, Sensitivity.HIGH]
-    guests = next(rule for rule in loaded.policy.rules if rule.id == "guests")
+    guests = next(rule for rule in loaded.policy.rules if rule.id == "ministry")
     assert guests.with_ is not None
     assert guests.with_.kind is CounterpartKind.GUEST
     assert guests.expires == date(2027, 12, 31)
@@ -208,7 +205,7 @@ def test_a_broken_entry_does_not_hide_contradictions_among_the_others() -> None:
         b"revision = ",
         b"revision = " + b"9" * 5000,
         b"a = " + b"[" * 100_000,
-        b"#" * ((1 << 20) + 1),
+        b"#" * (MAX_POLICY_BYTES + 1),
         "revision = 1 # \ud800",
     ],
     ids=["not-utf8", "not-toml", "huge-number", "deep", "too-large", "surrogate"],
@@ -226,3 +223,123 @@ def test_no_rule_gives_administration(action: Action) -> None:
     broken = SAMPLE.read_text().replace('["edge.signin"]', f'["edge.signin", "{action}"]')
     with pytest.raises(PolicyErrors, match=r"rules\[0\]\.actions: .*\[admin\]"):
         load_policy(broken, "sample")
+
+
+@pytest.mark.parametrize("sample", sorted(SAMPLES.glob("policy-*.toml")), ids=lambda path: path.stem)
+def test_each_sample_policy_loads(sample: Path) -> None:
+    assert load_policy(sample.read_bytes(), sample.name).policy.rules
+
+
+def peer(**changes: str) -> str:
+    lines = {"id": '"p"', "mode": '"allow"', "domains": '["p.example"]', "verified": '"invitation-link"'}
+    return "\n[[peers]]\n" + "\n".join(
+        f"{key} = {value}" for key, value in (lines | changes).items() if value
+    )
+
+
+class TestPeers:
+    @pytest.mark.parametrize("name", ["mode", "domains", "verified"])
+    def test_nothing_about_a_peer_is_inferred(self, name: str) -> None:
+        found = problems("revision = 1" + peer(**{name: ""}))
+        assert found == {f"peers[0].{name}": "required, and not there: add it"}
+
+    @pytest.mark.parametrize(
+        "domain",
+        ["", "localhost", "*", "*.", "a..b", "-a.example", "a_b.example", "1.2.3.4", "ä.example", "a.*.b",
+         "x" * 64 + ".example", "a.example\\n", "**.a.example", ("a." * 127) + "toolong"],
+    )  # fmt: skip
+    def test_what_is_no_domain_is_refused(self, domain: str) -> None:
+        assert set(problems("revision = 1" + peer(domains=f'["{domain}"]'))) == {"peers[0].domains[0]"}
+
+    def test_domains_are_compared_in_lower_case(self) -> None:
+        loaded = load_policy("revision = 1" + peer(domains='["Partner.Example", "*.XN--NXA.example"]'), "p")
+        assert loaded.policy.peers[0].domains == ("partner.example", "*.xn--nxa.example")
+
+    def test_no_domain_is_of_two_peers(self) -> None:
+        found = problems("revision = 1" + peer() + peer(id='"q"', domains='["x.example", "P.example"]'))
+        assert found == {"peers[1].domains[1]": "already of peer p"}
+
+    def test_a_rule_names_only_peers_that_are_there(self) -> None:
+        found = problems(with_rule(**{"with": '{ kind = "guest", peers = ["p", "q"] }'}) + peer())
+        assert found == {"rules[0].with.peers[1]": "there is no peer q"}
+
+    @pytest.mark.parametrize("kind", ["insider", "any"])
+    def test_only_guests_are_of_a_peer(self, kind: str) -> None:
+        found = problems(with_rule(**{"with": f'{{ kind = "{kind}", peers = ["p"] }}'}) + peer())
+        assert found == {"rules[0].with.peers": "only guests are of a peer"}
+
+
+class TestHours:
+    @pytest.mark.parametrize(
+        ("when", "path"),
+        [
+            ('{ tz = "Europe/Berlin" }', "hours"),
+            ('{ tz = "Mars/Olympus", hours = "07:00-19:00" }', "tz"),
+            ('{ tz = "../../etc/passwd", hours = "07:00-19:00" }', "tz"),
+            ('{ hours = "07:00-19:00" }', "tz"),
+            ('{ tz = "UTC", hours = "7:00-19:00" }', "hours"),
+            ('{ tz = "UTC", hours = "07:00-24:01" }', "hours"),
+            ('{ tz = "UTC", hours = "07:00-07:00" }', "hours"),
+            ('{ tz = "UTC", hours = "24:00-01:00" }', "hours"),
+            ('{ tz = "UTC", days = ["monday"] }', "days[0]"),
+        ],
+    )
+    def test_what_is_no_window_of_time_is_refused(self, when: str, path: str) -> None:
+        assert set(problems(with_rule(when=when))) == {f"rules[0].when.{path}"}
+
+    def test_hours_end_at_midnight_or_go_over_it(self) -> None:
+        spans = [
+            load_policy(with_rule(when=f'{{ tz = "UTC", hours = "{hours}" }}'), "p").policy.rules[0].when
+            for hours in ("00:00-24:00", "22:00-06:00")
+        ]
+        assert [span and span.minutes for span in spans] == [(0, 1440), (1320, 1800)]
+
+
+class TestPresence:
+    def test_whoever_lets_outsiders_see_presence_says_how_much_of_it(self) -> None:
+        assert set(problems(with_rule(actions='["presence.see"]'))) == {"rules[0].presence"}
+        load_policy(with_rule(actions='["presence.see"]', presence='"folded"'), "p")
+
+    def test_nothing_else_has_a_degree_of_presence(self) -> None:
+        assert set(problems(with_rule(presence='"exact"'))) == {"rules[0].presence"}
+        inside = with_rule(actions='["presence.see"]', presence='"exact"', **{"with": '{ kind = "insider" }'})
+        assert set(problems(inside)) == {"rules[0].presence"}
+        denied = with_rule(actions='["presence.see"]', presence='"exact"', effect='"deny"')
+        assert set(problems(denied)) == {"rules[0].presence"}
+
+
+PROGRAM = '[clients]\notherwise = "allow"\n[[clients.programs]]\nname = "x"\nside = "both"\n'
+
+
+class TestClients:
+    @pytest.mark.parametrize(
+        ("text", "path"),
+        [
+            ("[clients]", "clients.otherwise"),
+            ('[clients]\notherwise = "refuse"', "clients.otherwise_link"),
+            (PROGRAM + 'effect = "refuse"', "clients.programs[0].link"),
+            (PROGRAM + 'effect = "allow"\nversions = "new"', "clients.programs[0].versions"),
+            ('[clients]\notherwise = "warn"\notherwise_link = "http://a.example"', "clients.otherwise_link"),
+            ('[clients]\notherwise = "warn"\notherwise_link = "javascript:x"', "clients.otherwise_link"),
+        ],
+    )
+    def test_what_becomes_of_a_program_is_always_said_and_a_refused_one_shown_a_way(
+        self, text: str, path: str
+    ) -> None:
+        assert set(problems("revision = 1\n" + text)) == {path}
+
+
+def test_an_unknown_name_is_told_with_the_one_that_was_meant() -> None:
+    assert problems("revision = 1\nzoens = []") == {"zoens": "no such name here: did you mean zones?"}
+    assert problems("revision = 1\nxyzzy = []") == {"xyzzy": "no such name here: remove it"}
+
+
+def test_ten_thousand_rules_load_and_one_more_does_not() -> None:
+    rules = "".join(GUEST_RULE.replace('"guests"', f'"g-{number}"') for number in range(MAX_RULES))
+    assert len(load_policy("revision = 1" + rules, "p").policy.rules) == MAX_RULES
+    assert set(problems("revision = 1" + rules + GUEST_RULE)) == {"rules"}
+
+
+def test_of_very_many_mistakes_the_first_hundred_are_told() -> None:
+    rules = "".join(GUEST_RULE.replace('"allow"', '"perhaps"') for _ in range(500))
+    assert len(problems("revision = 1" + rules)) == MAX_ERRORS

@@ -18,7 +18,7 @@ from broker.core.frames import (
     PresenceSet,
     PresenceStatus,
 )
-from config.policy import Action
+from config.policy.action import Action
 from tests.spec.playbook import PROGRAM, Client, Playbook, allow_everything, deny_everything
 from tests.spec.policies import OPEN_POLICY, SIGN_IN, rule, without
 

@@ -26,7 +26,7 @@ from broker.core.frames import (
     PresenceStatus,
 )
 from broker.policy.decision import Code
-from config.policy import Action
+from config.policy.action import Action
 from tests.spec.playbook import RULES, START_WALL_SECONDS, Client, Outcome, Playbook, effect
 from tests.spec.policies import without
 
