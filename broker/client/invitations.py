@@ -49,6 +49,7 @@ class Invitations:
         guest_name: str,
         expires_in_seconds: int | None = None,
         redemptions: int | None = None,
+        guest_email: str | None = None,
         timeout_seconds: float = ANSWER_TIMEOUT_SECONDS,
     ) -> InvitationCreated:
         """The new invitation with its `link`, which is shown this once.
@@ -58,6 +59,7 @@ class Invitations:
         frame = InvitationCreate(
             ref=new_ref(),
             guest_name=guest_name,
+            guest_email=guest_email,
             expires_in_seconds=expires_in_seconds,
             redemptions=redemptions,
         )

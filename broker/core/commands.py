@@ -156,6 +156,7 @@ class SaveInvitation:
     invitation_id: str
     invited_by: PartyId
     guest_name: Personal
+    guest_email: Personal | None
     expires_at_unix_seconds: int
     redemptions_left: int
 
@@ -166,6 +167,7 @@ class SaveVisit:
 
     guest: PartyId
     name: Personal
+    email: Personal | None
     invitation_id: str
     invited_by: PartyId
     token_digest: str

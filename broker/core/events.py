@@ -124,6 +124,7 @@ class StoredInvitation:
     invitation_id: str
     invited_by: PartyId
     guest_name: Personal
+    guest_email: Personal | None
     expires_at_unix_seconds: int
     redemptions_left: int
 

@@ -12,9 +12,13 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+_LABEL = "[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
+_EMAIL = rf"^[A-Za-z0-9.!#$%&'*+/=?^_`{{|}}~-]{{1,64}}@({_LABEL}\.)+{_LABEL}$"
 Id = Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9_\-]+$")]
 """An id the edge made (party, call, message, invitation) or a client's own `ref`."""
 Name = Annotated[str, Field(min_length=1, max_length=80, pattern=r"^[^\x00-\x1f\x7f]+$")]
+Email = Annotated[str, Field(max_length=254, pattern=_EMAIL)]
+"""ASCII only, domains of other scripts as A-labels (`xn--...`)."""
 Sdp = Annotated[str, Field(max_length=49152)]
 Status = Literal["available", "away", "busy"]
 ShownStatus = Literal["available", "away", "busy", "offline"]
@@ -69,9 +73,12 @@ class ChatReceived(Frame):
 
 
 class InvitationCreate(Frame):
+    """`guest_email` says of which organisation the guest is; policy may ask for it."""
+
     type: Literal["invitation.create"] = "invitation.create"
     ref: Id
     guest_name: Name
+    guest_email: Email | None = None
     expires_in_seconds: Annotated[int, Field(ge=60)] | None = None
     redemptions: Annotated[int, Field(ge=1)] | None = None
 
@@ -185,6 +192,7 @@ class Contact(Frame):
 class InvitationInfo(Frame):
     invitation_id: Id
     guest_name: str
+    guest_email: str | None = None
     expires_at: int
     """Unix seconds."""
     redemptions_left: int

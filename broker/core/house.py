@@ -21,6 +21,7 @@ from broker.core.frames import (
 )
 from broker.core.gate import Gate
 from broker.core.refusals import Refusals
+from broker.policy.decision import Decision, Obligation
 from broker.policy.question import Subject
 
 
@@ -68,6 +69,8 @@ class Connection:
     status: Status = "available"
     sees: set[PartyId] = field(default_factory=set)
     """Parties whose status this connection's person may see, as decided when each was shown."""
+    sees_folded: set[PartyId] = field(default_factory=set)
+    """Those of them of whom only whether they can be reached is shown."""
     shown_messages: dict[str, bool] = field(default_factory=dict)
     """Ids of messages sent to this connection, oldest first; True while it has not acknowledged them."""
     more_waiting: bool = False
@@ -83,6 +86,20 @@ class Connection:
         """What policy is asked about: the person and where they connect from."""
         return Subject(self.principal, self.source.reveal())
 
+    def let_see(self, party: PartyId, decision: Decision) -> None:
+        """From now on the person sees that party's status as far as the decision says."""
+        folded = Obligation.FOLD_PRESENCE in decision.obligations
+        (self.sees.add if decision.allowed else self.sees.discard)(party)
+        (self.sees_folded.add if decision.allowed and folded else self.sees_folded.discard)(party)
+
+    def sight_of(self, party: PartyId, status: ShownStatus) -> ShownStatus:
+        """What the person sees of that party's status."""
+        if party not in self.sees:
+            return HIDDEN_STATUS
+        if party in self.sees_folded:
+            return "offline" if status == "offline" else "available"
+        return status
+
     def remember_message(self, message_id: str) -> None:
         """The connection is about to get this message, and may acknowledge it."""
         self.shown_messages.pop(message_id, None)
@@ -96,6 +113,7 @@ class Invitation:
     invitation_id: str
     invited_by: PartyId
     guest_name: Personal
+    guest_email: Personal | None
     expires_at_unix_seconds: int
     redemptions_left: int
 
@@ -110,7 +128,7 @@ class Visit:
     expires_at_unix_seconds: int
 
 
-FOLDED_STATUS: ShownStatus = "available"
+HIDDEN_STATUS: ShownStatus = "available"
 """Shown in place of a status that policy hides."""
 
 
@@ -171,8 +189,7 @@ class House:
 
     def contact_for(self, viewer: Connection, principal: Insider | Guest) -> Contact:
         """The party as this connection may see them: with their status, or one that says nothing."""
-        sees = principal.party in viewer.sees
-        return self._contact(principal, self.status_of(principal.party) if sees else FOLDED_STATUS)
+        return self._contact(principal, viewer.sight_of(principal.party, self.status_of(principal.party)))
 
     @staticmethod
     def _contact(principal: Insider | Guest, status: ShownStatus) -> Contact:

@@ -49,15 +49,18 @@ def create(house: House, connection: Connection, frame: InvitationCreate, now: N
         return refuse(connection.connection_id, INVITATION_LIMIT, frame.ref)
     invitation_id = f"i-{house.ids()}"
     name = Personal(frame.guest_name)
-    decision = house.gate.ask(Action.GUEST_INVITE, connection.subject, None, now)
+    email = Personal(frame.guest_email) if frame.guest_email is not None else None
+    to_be = Guest(PartyId(invitation_id), name, invitation_id, connection.party, email=email)
+    decision = house.gate.ask(Action.GUEST_INVITE, connection.subject, Subject(to_be, None), now)
     if not decision.allowed:
         return deny(connection, decision, ref=frame.ref)
-    invitation = Invitation(invitation_id, connection.party, name, now.wall_seconds + seconds, redemptions)
+    expires_at = now.wall_seconds + seconds
+    invitation = Invitation(invitation_id, connection.party, name, email, expires_at, redemptions)
     record = draft(
         "invitation.created",
         connection.connection_id,
         basis=(decision,),
-        personal=named("host", connection.principal, connection.source) | {"guest.name": name},
+        personal=named("host", connection.principal, connection.source) | named("guest", to_be),
         invitation=invitation_id,
         host=connection.party,
         expires_at=invitation.expires_at_unix_seconds,
@@ -121,7 +124,13 @@ def redeem(house: House, event: RedeemRequested, now: Now) -> list[Command]:
             house, EntryRefused("invitation.refused", INVITATION_INVALID.code, event.prefix), now
         )
         return [*counted, Answer((reply(event.request_id, INVITATION_INVALID),))]
-    guest = Guest(PartyId(f"g-{house.ids()}"), event.name, invitation.invitation_id, invitation.invited_by)
+    guest = Guest(
+        PartyId(f"g-{house.ids()}"),
+        event.name,
+        invitation.invitation_id,
+        invitation.invited_by,
+        email=invitation.guest_email,
+    )
     subject = Subject(guest, event.source.reveal())
     host = places(house, event.inviter)
     decision = verdict(ask_everywhere(house, Action.EDGE_JOIN, [subject], host, now))
@@ -143,7 +152,14 @@ def redeem(house: House, event: RedeemRequested, now: Now) -> list[Command]:
     house.visits[guest.party] = Visit(guest, event.token_digest, False, expires_at)
     house.deadlines.add(now, house.rules.visit_seconds, "visit.expiry", guest.party)
     row = SaveVisit(
-        guest.party, guest.name, guest.invitation_id, guest.invited_by, event.token_digest, False, expires_at
+        guest.party,
+        guest.name,
+        guest.email,
+        guest.invitation_id,
+        guest.invited_by,
+        event.token_digest,
+        False,
+        expires_at,
     )
     return [
         house.gate.opening(
@@ -169,6 +185,7 @@ def info(invitation: Invitation) -> InvitationInfo:
     return InvitationInfo(
         invitation_id=invitation.invitation_id,
         guest_name=invitation.guest_name.reveal(),
+        guest_email=invitation.guest_email.reveal() if invitation.guest_email is not None else None,
         expires_at=invitation.expires_at_unix_seconds,
         redemptions_left=invitation.redemptions_left,
     )
@@ -179,6 +196,7 @@ def _row(invitation: Invitation) -> SaveInvitation:
         invitation.invitation_id,
         invitation.invited_by,
         invitation.guest_name,
+        invitation.guest_email,
         invitation.expires_at_unix_seconds,
         invitation.redemptions_left,
     )

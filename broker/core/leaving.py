@@ -25,8 +25,7 @@ def leave(house: House, connection: Connection) -> list[Command]:
     commands = calling.connection_left(house, connection)
     told = _left_the_lobby(house, connection)
     after = house.status_of(connection.party)
-    if after != before:
-        told += tell_viewers(house, connection.party, after)
+    told += tell_viewers(house, connection.party, before, after)
     if told:
         commands.append(Narrowing((), told))
     return commands

@@ -17,7 +17,7 @@ from broker.core.frames import (
     PresenceStatus,
     ShownStatus,
 )
-from broker.core.house import FOLDED_STATUS, Connection, House
+from broker.core.house import HIDDEN_STATUS, Connection, House
 from broker.core.reach import ask_everywhere, hindrance, places, verdict
 from broker.core.recording import draft
 from broker.policy.decision import Decision
@@ -59,27 +59,27 @@ def appear(house: House, connection: Connection, now: Now) -> Appearance:
     shown: list[OpeningEffect] = []
     viewers: list[tuple[PartyId, Decision]] = []
     gone: list[Tell] = []
-    frame = PresenceChanged(contact=house.contact(connection.principal))
     for viewer in house.connections.values():
         ready = viewer.program is not None and not viewer.closing and viewer.party != connection.party
         if not ready or hindrance(house, viewer.principal, connection.principal) is not None:
             continue
         decision = house.gate.ask(Action.PRESENCE_SEE, viewer.subject, connection.subject, now)
+        saw = connection.party in viewer.sees
+        viewer.let_see(connection.party, decision)
         if decision.allowed:
-            viewer.sees.add(connection.party)
-            shown.append(Show(viewer.connection_id, frame))
+            contact = house.contact_for(viewer, connection.principal)
+            shown.append(Show(viewer.connection_id, PresenceChanged(contact=contact)))
             viewers.append((viewer.party, decision))
-        elif connection.party in viewer.sees:
-            viewer.sees.discard(connection.party)
-            gone.append(Tell(viewer.connection_id, _lost_sight(viewer, connection.party)))
+        elif saw:
+            gone.append(Tell(viewer.connection_id, lost_sight(viewer, connection.party)))
     return Appearance(tuple(shown), tuple(viewers), tuple(gone))
 
 
-def _lost_sight(viewer: Connection, party: PartyId) -> PlainFrame:
+def lost_sight(viewer: Connection, party: PartyId) -> PlainFrame:
     """A guest keeps their host, with a status that says nothing."""
     if isinstance(viewer.principal, Insider):
         return ContactGone(party=party)
-    return PresenceStatus(party=party, status=FOLDED_STATUS)
+    return PresenceStatus(party=party, status=HIDDEN_STATUS)
 
 
 def presence_opened(
@@ -124,15 +124,16 @@ def set_status(house: House, connection: Connection, frame: PresenceSet, now: No
     before = house.status_of(connection.party)
     connection.status = frame.status
     after = house.status_of(connection.party)
-    told = tell_viewers(house, connection.party, after) if after != before else ()
+    told = tell_viewers(house, connection.party, before, after)
     return [Answer(told, connection.connection_id)] if told else []
 
 
-def tell_viewers(house: House, party: PartyId, status: ShownStatus) -> tuple[Tell, ...]:
-    """The status to everyone who is being shown this party."""
-    frame = PresenceStatus(party=party, status=status)
+def tell_viewers(house: House, party: PartyId, before: ShownStatus, after: ShownStatus) -> tuple[Tell, ...]:
+    """The new status to everyone who is being shown this party, as far as they see it change."""
+    if before == after:
+        return ()
     return tuple(
-        Tell(viewer.connection_id, frame)
+        Tell(viewer.connection_id, PresenceStatus(party=party, status=viewer.sight_of(party, after)))
         for viewer in house.connections.values()
-        if party in viewer.sees and not viewer.closing
+        if not viewer.closing and viewer.sight_of(party, before) != viewer.sight_of(party, after)
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from auth.personal import Personal
-from auth.principal import Insider, Principal
+from auth.principal import Guest, Insider, Principal
 from broker.audit.record import Draft, JsonValue, RecordError
 from broker.core.gate import Grant
 from broker.policy.decision import Decision, PartyInputs
@@ -75,8 +75,10 @@ def named(role: str, principal: Principal, source: Personal | None = None) -> di
     if isinstance(principal, Insider):
         facts[f"{role}.login"] = principal.login
         facts[f"{role}.name"] = principal.name
-    elif hasattr(principal, "name"):
+    elif isinstance(principal, Guest):
         facts[f"{role}.name"] = principal.name
+        if principal.email is not None:
+            facts[f"{role}.email"] = principal.email
     if source is not None:
         facts[f"{role}.address"] = source
     return facts

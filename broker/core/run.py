@@ -19,6 +19,7 @@ def started(house: House, event: Started, now: Now) -> list[Command]:
             row.invitation_id,
             row.invited_by,
             row.guest_name,
+            row.guest_email,
             row.expires_at_unix_seconds,
             row.redemptions_left,
         )

@@ -120,7 +120,7 @@ def _see_host(
     )
     decision = verdict(seen)
     for guest_side in (connection, *house.of_party(guest.party)):
-        (guest_side.sees.add if decision.allowed else guest_side.sees.discard)(host.party)
+        guest_side.let_see(host.party, decision)
     return [(host.party, decision)] if decision.allowed else []
 
 
@@ -227,6 +227,7 @@ def _row(visit: Visit) -> SaveVisit:
     return SaveVisit(
         guest.party,
         guest.name,
+        guest.email,
         guest.invitation_id,
         guest.invited_by,
         visit.token_digest,

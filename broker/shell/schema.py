@@ -34,6 +34,7 @@ INVITATIONS = Table(
     Column("invitation_id", String(64), primary_key=True),
     Column("invited_by", String(128), nullable=False),
     Column("guest_name", Text, nullable=False),
+    Column("guest_email", Text),
     Column("expires_at", BigInteger, nullable=False),
     Column("redemptions_left", Integer, nullable=False),
 )
@@ -43,6 +44,7 @@ VISITS = Table(
     METADATA,
     Column("guest", String(128), primary_key=True),
     Column("name", Text, nullable=False),
+    Column("email", Text),
     Column("invitation_id", String(64), nullable=False),
     Column("invited_by", String(128), nullable=False),
     Column("token_digest", String(64), nullable=False, unique=True),

@@ -176,6 +176,7 @@ class Store:
                     row.invitation_id,
                     PartyId(row.invited_by),
                     Personal(row.guest_name),
+                    _personal(row.guest_email),
                     row.expires_at,
                     row.redemptions_left,
                 )
@@ -193,7 +194,21 @@ class Store:
 
 
 def _guest(row: Any) -> Guest:
-    return Guest(PartyId(row.guest), Personal(row.name), row.invitation_id, PartyId(row.invited_by))
+    return Guest(
+        PartyId(row.guest),
+        Personal(row.name),
+        row.invitation_id,
+        PartyId(row.invited_by),
+        email=_personal(row.email),
+    )
+
+
+def _personal(text: str | None) -> Personal | None:
+    return None if text is None else Personal(text)
+
+
+def _text(personal: Personal | None) -> str | None:
+    return None if personal is None else personal.reveal()
 
 
 def _mark(connection: Connection, mark: Mark) -> None:
@@ -233,6 +248,7 @@ def _write(connection: Connection, write: c.Write) -> None:
             row = {
                 "invited_by": write.invited_by,
                 "guest_name": write.guest_name.reveal(),
+                "guest_email": _text(write.guest_email),
                 "expires_at": write.expires_at_unix_seconds,
                 "redemptions_left": write.redemptions_left,
             }
@@ -241,6 +257,7 @@ def _write(connection: Connection, write: c.Write) -> None:
         case c.SaveVisit():
             row = {
                 "name": write.name.reveal(),
+                "email": _text(write.email),
                 "invitation_id": write.invitation_id,
                 "invited_by": write.invited_by,
                 "token_digest": write.token_digest,

@@ -149,7 +149,7 @@ describe("chat", () => {
 
 describe("invitations and the lobby", () => {
   const INFO = { invitation_id: "i-1", guest_name: "Grace", expires_at: 10, redemptions_left: 1 };
-  const WISH = { event: "invitation.ask", ref: "r1", guest_name: "Grace", expires_in_seconds: null, redemptions: 1 };
+  const WISH = { event: "invitation.ask", ref: "r1", guest_name: "Grace", guest_email: null, expires_in_seconds: null, redemptions: 1 };
 
   test("the link is shown until it is put away, and the invitation stays on the list", () => {
     const play = insider();

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from pydantic import ValidationError
 
 from broker.core.commands import (
     EndVisit,
@@ -21,8 +22,9 @@ from broker.core.errors import (
     SIGNED_OUT,
     UNKNOWN_INVITATION,
 )
-from broker.core.events import Started, StoredInvitation
+from broker.core.events import Started, StoredInvitation, StoredVisit
 from broker.core.frames import (
+    CallInvite,
     ContactGone,
     InsiderWelcome,
     InvitationCreate,
@@ -36,7 +38,7 @@ from broker.core.invitation import MAX_OPEN_INVITATIONS
 from broker.policy.decision import Code
 from config.policy.action import Action
 from tests.spec.playbook import RULES, START_WALL_SECONDS, Client, Outcome, Playbook, deny_everything, effect
-from tests.spec.policies import without
+from tests.spec.policies import EVERYTHING, SIGN_IN, rule, without
 
 
 def create(play: Playbook, host: Client, **asked: Any) -> Outcome:
@@ -312,8 +314,8 @@ def test_invitations_survive_a_restart_with_what_is_left_of_them() -> None:
     name = before.house.invitations[before.invitation(ada)].guest_name
     play = Playbook()
     host = play.person("ada")
-    stored = StoredInvitation("i-old", host.party, name, START_WALL_SECONDS + 100, 2)
-    stale = StoredInvitation("i-stale", host.party, name, START_WALL_SECONDS - 5, 2)
+    stored = StoredInvitation("i-old", host.party, name, None, START_WALL_SECONDS + 100, 2)
+    stale = StoredInvitation("i-stale", host.party, name, None, START_WALL_SECONDS - 5, 2)
     play >> Started((stored, stale), (), ())
     play.later(0)
     assert list(play.house.invitations) == ["i-old"]
@@ -329,3 +331,55 @@ def test_nobody_has_more_than_a_hundred_open_invitations() -> None:
         play.invitation(ada)
     one_more = play >> ada.says(InvitationCreate(ref="more", guest_name="Grace"))
     assert one_more << ada.refused(INVITATION_LIMIT, ref="more")
+
+
+class TestTheGuestsAddress:
+    PARTNERS_ONLY = (
+        SIGN_IN
+        + rule("partners", EVERYTHING, **{"with": '{ kind = "guest", peers = ["p"] }'})
+        + '[[peers]]\nid = "p"\nmode = "allow"\ndomains = ["p.example"]\nverified = "invitation-link"\n'
+    )
+
+    def test_only_a_guest_of_the_named_peer_can_be_invited(self) -> None:
+        play = Playbook(self.PARTNERS_ONLY)
+        ada = play.person("ada")
+        for email in (None, "eve@q.example"):
+            frame = InvitationCreate(ref="1", guest_name="Eve", guest_email=email)
+            assert play >> ada.says(frame) << ada.refused("POLICY_DEFAULT_DENY", ref="1")
+        assert play.invitation(ada, guest_email="eve@p.example")
+
+    def test_the_address_stays_with_the_guest_and_is_personal(self) -> None:
+        play = Playbook(self.PARTNERS_ONLY)
+        ada = play.person("ada")
+        guest = play.redeemed(play.invitation(ada, guest_email="eve@p.example"), ada)
+        assert guest.domain == "p.example"
+        again = Playbook(self.PARTNERS_ONLY)
+        visit = StoredVisit(guest, "t-1", True, START_WALL_SECONDS + 100)
+        again >> Started((), (visit,), ())
+        host = again.person("ada")
+        asked = again >> host.says(CallInvite(ref="c", to=guest.party, media=["audio"]))
+        assert asked << host.refused("PEER_UNREACHABLE")
+        assert asked.record("call.refused").personal["callee.email"].reveal() == "eve@p.example"
+
+    @pytest.mark.parametrize(
+        "email",
+        [
+            "",
+            "eve",
+            "@p.example",
+            "eve@",
+            "eve@localhost",
+            "eve@p.example\n",
+            "eve@p.example\x00",
+            "e v@p.example",
+            "eve@-p.example",
+            "eve@p..example",
+            "<b>@p.example",
+            "eve\u202e@p.example",
+            "x" * 65 + "@p.example",
+            "eve@" + "a" * 250 + ".example",
+        ],
+    )
+    def test_what_is_no_address_is_no_frame(self, email: str) -> None:
+        with pytest.raises(ValidationError):
+            InvitationCreate(ref="1", guest_name="Eve", guest_email=email)

@@ -20,7 +20,7 @@ from broker.core.frames import (
 )
 from config.policy.action import Action
 from tests.spec.playbook import PROGRAM, Client, Playbook, allow_everything, deny_everything
-from tests.spec.policies import OPEN_POLICY, SIGN_IN, rule, without
+from tests.spec.policies import EVERYTHING, OPEN_POLICY, SIGN_IN, rule, without
 
 VIPS_ARE_HIDDEN = OPEN_POLICY + rule(
     "hide",
@@ -209,3 +209,37 @@ def test_the_record_of_many_contacts_comes_in_parts_that_fit(people: int) -> Non
     shown = [each["party"] for r in records for each in r.fields["shown_to"]]
     assert seen == list(play.people)[:-1]
     assert shown == [client.party for client in clients]
+
+
+class TestFolding:
+    FOLDED = SIGN_IN + rule("all", EVERYTHING, presence='"folded"')
+
+    def test_a_guest_learns_only_whether_their_host_can_be_reached(self) -> None:
+        play = Playbook(self.FOLDED)
+        ada = play.person("ada")
+        guest = play.admitted(ada)
+        assert play >> ada.says(PresenceSet(status="busy"))
+        assert play >> ada.says(PresenceSet(status="away"))
+        again = play.connects(guest.principal)
+        play >> again.arrives()
+        host = (play >> again.hello()).frame(GuestWelcome).host
+        assert host is not None
+        assert host.status == "available"
+        offline = {"party": ada.party, "status": "offline"}
+        assert (
+            play
+            >> ada.leaves()
+            << guest.told(PresenceStatus, **offline)
+            << again.told(PresenceStatus, **offline)
+        )
+
+    def test_colleagues_see_each_other_as_they_are(self) -> None:
+        play = Playbook(self.FOLDED)
+        ada, bob = play.person("ada"), play.person("bob")
+        assert play >> ada.says(PresenceSet(status="busy")) << bob.told(PresenceStatus, status="busy")
+
+    def test_a_host_sees_their_guest_as_they_are(self) -> None:
+        play = Playbook(self.FOLDED)
+        ada = play.person("ada")
+        guest = play.admitted(ada)
+        assert play >> guest.says(PresenceSet(status="away")) << ada.told(PresenceStatus, status="away")

@@ -15,6 +15,7 @@ const USES = { 0: "used up", 1: "usable once" };
 
 class Invitations extends ClientElement {
   #guest = make("input", { id: "invitation-guest", required: true, maxlength: 80, autocomplete: "off" });
+  #email = make("input", { id: "invitation-email", type: "email", maxlength: 254, autocomplete: "off" });
   #expiry = make("select", { id: "invitation-expiry" },
     make("option", { value: "" }, "Default"),
     make("option", { value: "3600" }, "1 hour"),
@@ -38,6 +39,7 @@ class Invitations extends ClientElement {
         make("summary", {}, make("h2", {}, "Invite a guest")),
         make("form", { onsubmit: (event) => this.#ask(event) },
           field(this.#guest, "Guest's name"),
+          field(this.#email, "Guest's e-mail address"),
           make("div", { class: "pair" }, field(this.#expiry, "Valid for"), field(this.#redemptions, "Times usable")),
           this.#problem,
           this.#submit)),
@@ -65,6 +67,7 @@ class Invitations extends ClientElement {
     this.#fresh.replaceChildren();
     if (fresh === null) return;
     this.#guest.value = "";
+    this.#email.value = "";
     const id = "invitation-link";
     this.#fresh.append(
       make("label", { for: id }, `Link for ${fresh.invitation.guest_name}`),
@@ -96,6 +99,7 @@ class Invitations extends ClientElement {
       event: "invitation.ask",
       ref: crypto.randomUUID(),
       guest_name: this.#guest.value.trim(),
+      guest_email: this.#email.value.trim() || null,
       expires_in_seconds: this.#expiry.value === "" ? null : Number(this.#expiry.value),
       redemptions: Number(this.#redemptions.value),
     });

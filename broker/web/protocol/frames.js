@@ -48,10 +48,12 @@
  */
 
 /**
+ * `guest_email` says of which organisation the guest is; policy may ask for it.
  * @typedef {object} InvitationCreate
  * @property {"invitation.create"} type
  * @property {string} ref
  * @property {string} guest_name
+ * @property {string | null} [guest_email]
  * @property {number | null} [expires_in_seconds]
  * @property {number | null} [redemptions]
  */
@@ -145,6 +147,7 @@
  * @typedef {object} InvitationInfo
  * @property {string} invitation_id
  * @property {string} guest_name
+ * @property {string | null} [guest_email]
  * @property {number} expires_at
  * @property {number} redemptions_left
  */

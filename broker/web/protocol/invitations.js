@@ -12,9 +12,9 @@ import { announce, send } from "./state.js";
  * @param {Extract<Event, {event: "invitation.ask"}>} event
  * @returns {Step}
  */
-export function ask(state, { ref, guest_name, expires_in_seconds, redemptions }) {
+export function ask(state, { ref, guest_name, guest_email, expires_in_seconds, redemptions }) {
   const next = { ...state, invitation_ref: ref, invitation_problem: null, fresh_invitation: null };
-  return [next, [send({ type: "invitation.create", ref, guest_name, expires_in_seconds, redemptions })]];
+  return [next, [send({ type: "invitation.create", ref, guest_name, guest_email, expires_in_seconds, redemptions })]];
 }
 
 /**

@@ -101,8 +101,8 @@
  *  | {event: "presence.choose", status: Status}
  *  | {event: "chat.select", party: string | null}
  *  | {event: "chat.write", ref: string, to: string, text: string, now_ms: number}
- *  | {event: "invitation.ask", ref: string, guest_name: string, expires_in_seconds: number | null,
- *     redemptions: number | null}
+ *  | {event: "invitation.ask", ref: string, guest_name: string, guest_email: string | null,
+ *     expires_in_seconds: number | null, redemptions: number | null}
  *  | {event: "invitation.withdraw", invitation_id: string}
  *  | {event: "invitation.put_away"}
  *  | {event: "guest.admit", guest: string}
