@@ -147,10 +147,15 @@ class Relay:
         self._do(turn.Admit(admission))
 
     def allow_payload_types(
-        self, session_id: str, payload_types: frozenset[int], audio: frozenset[int] = frozenset()
+        self, session_id: str, party: str, payload_types: frozenset[int], audio: frozenset[int] = frozenset()
     ) -> None:
-        """RTP of these payload types passes from now on, no others; `audio` may use a limiter's reserve."""
-        self._do(turn.AllowPayloadTypes(session_id, payload_types, audio))
+        """From now on this party may send RTP of these payload types and of no others; `audio` may use a
+        limiter's reserve."""
+        self._do(turn.AllowPayloadTypes(session_id, party, payload_types, audio))
+
+    def stop_payload_types(self, session_id: str, party: str, payload_types: frozenset[int]) -> None:
+        """RTP of these payload types is not forwarded from this party once this returns."""
+        self._do(turn.StopPayloadTypes(session_id, party, payload_types))
 
     def limit_sender(self, session_id: str, party: str, limiter: Limiter | None) -> None:
         """One bucket for all that a party sends in an open session; None lifts the limit.

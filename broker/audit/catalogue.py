@@ -67,6 +67,8 @@ _TYPES = (
     ),
     EventType("call.counters", "What a live call has carried so far.", ("parties", "packets", "bytes")),
     EventType("call.signal_refused", "A signal inside a call was refused.", ("sender", "code")),
+    EventType("share.opened", "A party of a call was allowed to show its screen.", ("party",)),
+    EventType("share.closed", "The screen was not shown any more.", ("party", "reason")),
     EventType("call.closed", "A call ended.", ("reason", "parties", "packets", "bytes")),
     EventType("call.lost", "A call was open when the edge stopped without warning.", ("reason",)),
     EventType("decision.denied", "Policy denied an action."),

@@ -25,7 +25,9 @@ def error(row: ErrorRow, ref: str | None = None, call_id: str | None = None) -> 
     return Error(code=row.code, message=row.sentence, retryable=row.retryable, ref=ref, call_id=call_id)
 
 
-def denial(decision: Decision, reader: Insider | Guest, ref: str | None = None) -> Error:
+def denial(
+    decision: Decision, reader: Insider | Guest, ref: str | None = None, call_id: str | None = None
+) -> Error:
     """The frame of a decision that denies: its code, id and sentence, and nothing of the rules. An outsider
     is not told which kind of denial it is: a zone or an expiry says something about the organisation."""
     told = isinstance(reader, Insider) or decision.code is Code.NOT_YOUR_HOST
@@ -35,6 +37,7 @@ def denial(decision: Decision, reader: Insider | Guest, ref: str | None = None) 
         retryable=POLICY_REFUSED.retryable,
         decision_id=decision.id,
         ref=ref,
+        call_id=call_id,
     )
 
 
@@ -45,19 +48,25 @@ def refuse(
     return [Answer((Tell(connection_id, error(row, ref, call_id)),))]
 
 
-def unrecorded(connection_id: ConnectionId, ref: str | None = None) -> tuple[PlainEffect, ...]:
+def unrecorded(
+    connection_id: ConnectionId, ref: str | None = None, call_id: str | None = None
+) -> tuple[PlainEffect, ...]:
     """What a connection hears when the record of its action could not be written."""
-    return (Tell(connection_id, error(AUDIT_UNAVAILABLE, ref)),)
+    return (Tell(connection_id, error(AUDIT_UNAVAILABLE, ref, call_id)),)
 
 
 def deny(
-    connection: Connection, decision: Decision, session_id: str | None = None, ref: str | None = None
+    connection: Connection,
+    decision: Decision,
+    session_id: str | None = None,
+    ref: str | None = None,
+    call_id: str | None = None,
 ) -> list[Command]:
     """Record a denial, then tell the connection that asked."""
     connection_id = connection.connection_id
     record = draft("decision.denied", session_id or connection_id, basis=(decision,))
-    told = Tell(connection_id, denial(decision, connection.principal, ref))
-    return [Note((record,), (told,), on_failure=unrecorded(connection_id, ref))]
+    told = Tell(connection_id, denial(decision, connection.principal, ref, call_id))
+    return [Note((record,), (told,), on_failure=unrecorded(connection_id, ref, call_id))]
 
 
 def reply(request_id: RequestId, row: ErrorRow) -> ReplyRefused:

@@ -14,6 +14,7 @@ from auth.principal import Guest, Insider, PartyId
 from broker.core.commands import ConnectionId
 from broker.core.frames import EndReason
 from broker.core.gate import Grant
+from broker.core.sdp import Medium
 
 
 class CallState(StrEnum):
@@ -48,6 +49,14 @@ class WrongStateError(Exception):
     """The event does not fit the call's state."""
 
 
+@dataclass(frozen=True, slots=True)
+class Share:
+    """One party shows its screen. The scope is the grant's session id: what stands on it ends with it."""
+
+    party: PartyId
+    grant: Grant
+
+
 @dataclass(slots=True)
 class Call:
     """A call that has not ended. The two parties are `grant.parties`, caller first."""
@@ -62,8 +71,18 @@ class Call:
     callee_connection: ConnectionId | None = None
     """Known once accepted: the one connection of the callee that answered."""
     state: CallState = CallState.RINGING
+    bits_per_second: int | None = None
+    """Of what each party may send: the strictest of every rule that allowed anything in this call."""
+    share: Share | None = None
+    """At most one screen is shown at a time."""
+    had_share: bool = False
+    """From the first one on, descriptions have a section for the screen, which can never leave them again."""
+    screen_payload_types: frozenset[int] = frozenset()
+    """What the sharing party may send for nothing but its screen."""
     offer_from: PartyId | None = None
     """Whose offer is in flight; at most one (NEGOTIATION_BUSY)."""
+    offered: tuple[Medium, ...] = ()
+    """What that offer says, once rebuilt."""
     own_relayed: dict[PartyId, set[tuple[str, int]]] = field(default_factory=dict)
     """Each party's live relayed addresses, the only candidates it may name."""
     allocations: int = 0
@@ -85,6 +104,11 @@ class Call:
         """The counterpart of `party`."""
         first, second = self.grant.parties
         return second if party == first else first
+
+    @property
+    def sharing(self) -> PartyId | None:
+        """Who shows their screen now."""
+        return self.share.party if self.share is not None else None
 
     def connection_of(self, party: PartyId) -> ConnectionId | None:
         """The connection that carries this call for `party`."""

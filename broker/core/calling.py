@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from auth.principal import Guest, Insider, PartyId
+from broker.core import sharing
 from broker.core.answers import deny, error, refuse, unrecorded
 from broker.core.call import Call, CallEvent, CallState, EndingCall, WrongStateError
 from broker.core.clock import Deadline, Now
@@ -33,6 +32,7 @@ from broker.core.frames import (
     EndReason,
 )
 from broker.core.house import Connection, House
+from broker.core.limits import allowed_rate, allowed_until
 from broker.core.reach import ask_everywhere, denial_in, hindrance, places
 from broker.core.recording import draft, named
 from broker.policy.decision import Decision
@@ -103,7 +103,8 @@ def _ring(
     now: Now,
 ) -> list[Command]:
     call_id = f"c-{house.ids()}"
-    until = _until(house, decisions, now)
+    until = allowed_until(house, decisions, now)
+    rate = allowed_rate(decisions)
     parties = (connection.party, callee.party)
     media = sorted(set(frame.media))
     actions = frozenset(ACTION_OF_MEDIA[medium] for medium in media)
@@ -121,7 +122,14 @@ def _ring(
         connection=connection.connection_id,
     )
     house.calls[call_id] = Call(
-        call_id, frame.ref, connection.principal, callee, tuple(media), grant, connection.connection_id
+        call_id,
+        frame.ref,
+        connection.principal,
+        callee,
+        tuple(media),
+        grant,
+        connection.connection_id,
+        bits_per_second=rate,
     )
     house.deadlines.add(now, house.rules.ring_timeout_seconds, "call.ring", call_id)
     house.deadlines.add(now, until - now.wall_seconds, "call.limit", call_id)
@@ -132,7 +140,7 @@ def _ring(
         media=media,
         ice_server=house.ice_server_for(call_id, connection.party, until + CREDENTIAL_MARGIN_SECONDS),
     )
-    admit = AdmitMedia(call_id, parties, until, _bits_per_second(decisions))
+    admit = AdmitMedia(call_id, parties, until, rate)
     effects: list[OpeningEffect] = [admit, Show(connection.connection_id, created)]
     for rung in house.of_party(callee.party):
         caller = house.contact_for(rung, connection.principal)
@@ -142,23 +150,6 @@ def _ring(
     return [
         house.gate.opening(call_id, decisions, (record,), tuple(effects), within=within, on_failure=failure)
     ]
-
-
-def _until(house: House, decisions: Sequence[Decision], now: Now) -> int:
-    """Unix seconds at which the call must end: the strictest of the settings and of every rule that allowed
-    it."""
-    ends = [now.wall_seconds + house.rules.max_call_seconds]
-    for decision in decisions:
-        if decision.limits.minutes is not None:
-            ends.append(now.wall_seconds + decision.limits.minutes * 60)
-        if decision.limits.until_unix_seconds is not None:
-            ends.append(decision.limits.until_unix_seconds)
-    return min(ends)
-
-
-def _bits_per_second(decisions: Sequence[Decision]) -> int | None:
-    """Of what each party may send: the strictest of every rule that allowed the call."""
-    return min(filter(None, (decision.limits.bits_per_second for decision in decisions)), default=None)
 
 
 def accept(house: House, connection: Connection, frame: CallAccept, now: Now) -> list[Command]:
@@ -224,11 +215,11 @@ def accept(house: House, connection: Connection, frame: CallAccept, now: Now) ->
 def _narrow(house: House, call: Call, answered: list[Decision], now: Now) -> tuple[OpeningEffect, ...]:
     """Where the callee answers from may allow less than where they were invited: less time, a lower rate."""
     invited = call.grant
-    until = min(_until(house, answered, now), invited.until_unix_seconds)
-    rate = _bits_per_second([*invited.decisions, *answered])
-    if until == invited.until_unix_seconds and rate == _bits_per_second(invited.decisions):
+    until = min(allowed_until(house, answered, now), invited.until_unix_seconds)
+    rate = allowed_rate(answered, call.bits_per_second)
+    if until == invited.until_unix_seconds and rate == call.bits_per_second:
         return ()
-    call.grant = invited.shortened(until)
+    call.grant, call.bits_per_second = invited.shortened(until), rate
     if until < invited.until_unix_seconds:
         house.deadlines.add(now, until - now.wall_seconds, "call.limit", call.call_id)
     return (AdmitMedia(call.call_id, invited.parties, until, rate),)
@@ -298,6 +289,7 @@ def end(house: House, call: Call, reason: EndReason, ended_by: PartyId | None) -
     house.deadlines.cancel("call.ring", call.call_id)
     house.deadlines.cancel("call.limit", call.call_id)
     house.ending_calls[call.call_id] = EndingCall(call, reason, ended_by)
+    records = sharing.ended_with_call(house, call)
     effects: list[NarrowingEffect] = [WithdrawMedia(call.call_id)]
     to_caller = CallEnded(call_id=call.call_id, reason=reason, ref=call.ref)
     effects.extend(house.tell_connection(call.caller_connection, to_caller))
@@ -306,4 +298,4 @@ def end(house: House, call: Call, reason: EndReason, ended_by: PartyId | None) -
         effects.extend(house.tell_connection(call.callee_connection, to_callee))
     else:
         effects.extend(house.tell(call.callee.party, to_callee))
-    return Narrowing((call.call_id,), tuple(effects))
+    return Narrowing((call.call_id,), tuple(effects), records)

@@ -79,9 +79,10 @@ class ReplyRefused:
 
 @dataclass(frozen=True, slots=True)
 class AllowPayloadTypes:
-    """The RTP payload types this admitted session negotiated."""
+    """The RTP payload types that this party of an admitted session may send, as negotiated."""
 
     session_id: str
+    party: PartyId
     payload_types: frozenset[int]
     audio_payload_types: frozenset[int]
 
@@ -109,6 +110,15 @@ class WithdrawMedia:
 
 
 @dataclass(frozen=True, slots=True)
+class StopPayloadTypes:
+    """This party may send RTP of these payload types no more."""
+
+    session_id: str
+    party: PartyId
+    payload_types: frozenset[int]
+
+
+@dataclass(frozen=True, slots=True)
 class CloseConnection:
     """Tell why, then close."""
 
@@ -116,7 +126,7 @@ class CloseConnection:
     row: ErrorRow
 
 
-NarrowingEffect = Tell | WithdrawMedia | CloseConnection
+NarrowingEffect = Tell | WithdrawMedia | StopPayloadTypes | CloseConnection
 
 # --- what is stored together with the records ---------------------------------------------------------------
 

@@ -72,6 +72,10 @@ CALL_STATE = ErrorRow("CALL_STATE", Blame.CALLER, "The call is not in a state fo
 NEGOTIATION_BUSY = ErrorRow(
     "NEGOTIATION_BUSY", Blame.CALLER, "Another change of this call is under way.", 409, retryable=True
 )
+SHARE_BUSY = ErrorRow(
+    "SHARE_BUSY", Blame.CALLER, "A screen is already being shared in this call.", 409, retryable=True
+)
+NOT_SHARING = ErrorRow("NOT_SHARING", Blame.CALLER, "You are not sharing your screen.", 409)
 SDP_MALFORMED = ErrorRow("SDP_MALFORMED", Blame.CALLER, "The media description was not understood.", 400)
 SDP_TOO_LARGE = ErrorRow("SDP_TOO_LARGE", Blame.CALLER, "The media description is too large.", 400)
 SDP_MEDIA_NOT_ALLOWED = ErrorRow(

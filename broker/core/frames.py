@@ -27,6 +27,7 @@ Kind = Literal["insider", "guest"]
 _EndByAParty = Literal["hung_up", "declined", "cancelled", "answered_elsewhere", "no_answer", "party_left"]
 _EndByTheEdge = Literal["time_limit", "policy", "record_unavailable", "edge_stopping"]
 EndReason = _EndByAParty | _EndByTheEdge
+ShareEndReason = Literal["stopped", "time_limit", "policy", "record_unavailable"]
 
 
 class Frame(BaseModel):
@@ -129,6 +130,19 @@ class CallHangUp(Frame):
     call_id: Id
 
 
+class CallShare(Frame):
+    """This party wants to show its screen in this call; it offers the further video once `call.sharing` says
+    so."""
+
+    type: Literal["call.share"] = "call.share"
+    call_id: Id
+
+
+class CallUnshare(Frame):
+    type: Literal["call.unshare"] = "call.unshare"
+    call_id: Id
+
+
 class CallOffer(Frame):
     """Both ways: the edge forwards it rebuilt from the allow-list. The caller offers first, after
     `call.accepted`."""
@@ -153,26 +167,12 @@ class CallCandidate(Frame):
     mid: Annotated[str, Field(max_length=16, pattern=r"^[A-Za-z0-9]*$")]
 
 
-ClientFrame = (
-    Hello
-    | PresenceSet
-    | ChatSend
-    | ChatReceived
-    | InvitationCreate
-    | InvitationRevoke
-    | LobbyAdmit
-    | LobbyRefuse
-    | CallInvite
-    | CallAccept
-    | CallDecline
-    | CallCancel
-    | CallHangUp
-    | CallOffer
-    | CallAnswer
-    | CallCandidate
-)
+_CallFrame = CallInvite | CallAccept | CallDecline | CallCancel | CallHangUp | CallShare | CallUnshare
+_CallSignal = CallOffer | CallAnswer | CallCandidate
+_GuestFrame = InvitationCreate | InvitationRevoke | LobbyAdmit | LobbyRefuse
+ClientFrame = Hello | PresenceSet | ChatSend | ChatReceived | _GuestFrame | _CallFrame | _CallSignal
 
-NARROWING_FRAMES = (CallHangUp, CallDecline, CallCancel, InvitationRevoke, LobbyRefuse)
+NARROWING_FRAMES = (CallHangUp, CallDecline, CallCancel, CallUnshare, InvitationRevoke, LobbyRefuse)
 """Only ever close something: taken also while the edge is too busy for anything else."""
 
 # --- what the edge sends: opening frames --------------------------------------------------------------------
@@ -304,6 +304,14 @@ class CallAccepted(OpeningFrame):
     ice_server: IceServer
 
 
+class CallSharing(OpeningFrame):
+    """To both connections of the call: this party shows its screen now. What it shows is not inspected."""
+
+    type: Literal["call.sharing"] = "call.sharing"
+    call_id: Id
+    party: Id
+
+
 # --- what the edge sends: plain frames ----------------------------------------------------------------------
 
 
@@ -363,6 +371,15 @@ class CallEnded(PlainFrame):
     ref: str | None = None
 
 
+class CallShareEnded(PlainFrame):
+    """To both: this party's screen is not shown any more. When the call ends, `call.ended` alone says it."""
+
+    type: Literal["call.share_ended"] = "call.share_ended"
+    call_id: Id
+    party: Id
+    reason: ShareEndReason
+
+
 class ForwardedOffer(PlainFrame):
     type: Literal["call.offer"] = "call.offer"
     call_id: Id
@@ -382,26 +399,9 @@ class ForwardedCandidate(PlainFrame):
     mid: str
 
 
-EdgeFrame = (
-    InsiderWelcome
-    | GuestWelcome
-    | PresenceChanged
-    | ChatAccepted
-    | ChatMessage
-    | InvitationCreated
-    | LobbyWaiting
-    | LobbyAdmitted
-    | CallCreated
-    | CallRing
-    | CallAccepted
-    | Error
-    | PresenceStatus
-    | ContactGone
-    | InvitationRevoked
-    | LobbyLeft
-    | LobbyRefused
-    | CallEnded
-    | ForwardedOffer
-    | ForwardedAnswer
-    | ForwardedCandidate
-)
+_Welcome = InsiderWelcome | GuestWelcome
+_Shown = PresenceChanged | ChatAccepted | ChatMessage | InvitationCreated | LobbyWaiting | LobbyAdmitted
+_CallShown = CallCreated | CallRing | CallAccepted | CallSharing
+_Told = Error | PresenceStatus | ContactGone | InvitationRevoked | LobbyLeft | LobbyRefused
+_CallTold = CallEnded | CallShareEnded | ForwardedOffer | ForwardedAnswer | ForwardedCandidate
+EdgeFrame = _Welcome | _Shown | _CallShown | _Told | _CallTold

@@ -28,7 +28,7 @@ from broker.core.frames import (
 )
 from broker.core.house import Connection, House
 from broker.core.recording import draft, named
-from broker.core.sdp import Rebuilt, SdpError, rebuild, rebuild_candidate
+from broker.core.sdp import Medium, Rebuilt, ScreenDirection, SdpError, rebuild, rebuild_candidate
 
 MAX_REFUSED_DESCRIPTIONS = 8
 """Refused descriptions and candidates of one call that are recorded one by one. The rest is counted in
@@ -37,7 +37,7 @@ MAX_REFUSED_DESCRIPTIONS = 8
 
 def offer(house: House, connection: Connection, frame: CallOffer, now: Now) -> list[Command]:
     """Forward an offer; the other side's answer is awaited before the next."""
-    call = _negotiating(house, connection, frame.call_id, now)
+    call = active_call(house, connection, frame.call_id, now)
     if not isinstance(call, Call):
         return call
     if call.offer_from is not None:
@@ -46,13 +46,13 @@ def offer(house: House, connection: Connection, frame: CallOffer, now: Now) -> l
         rebuilt = _rebuild(house, call, connection, frame.sdp, "offer")
     except SdpError as refused:
         return _refuse_description(connection, call, refused)
-    call.offer_from = connection.party
+    call.offer_from, call.offered = connection.party, rebuilt.media
     return _forward(call, connection, ForwardedOffer(call_id=call.call_id, sdp=rebuilt.text))
 
 
 def answer(house: House, connection: Connection, frame: CallAnswer, now: Now) -> list[Command]:
-    """Forward an answer; what it negotiated is what the relay may carry from now on."""
-    call = _negotiating(house, connection, frame.call_id, now)
+    """Forward an answer; what it negotiated, each way, is what the relay may carry from now on."""
+    call = active_call(house, connection, frame.call_id, now)
     if not isinstance(call, Call):
         return call
     if call.offer_from != call.other(connection.party):
@@ -62,15 +62,48 @@ def answer(house: House, connection: Connection, frame: CallAnswer, now: Now) ->
     except SdpError as refused:
         return _refuse_description(connection, call, refused)
     call.offer_from = None
-    allow = Answer(
-        (AllowPayloadTypes(call.call_id, rebuilt.payload_types, rebuilt.audio_payload_types),), call.call_id
-    )
+    allow = _allow(call, connection.party, rebuilt.media)
     return [allow, *_forward(call, connection, ForwardedAnswer(call_id=call.call_id, sdp=rebuilt.text))]
+
+
+def _allow(call: Call, answerer: PartyId, answered: tuple[Medium, ...]) -> Answer:
+    """What each party may send: the payload types answered for every section in which it sends and the other
+    receives. It stands on the share, if there is one: the end of that overtakes what has not left yet."""
+    pairs = [
+        (ours, theirs)
+        for ours, theirs in zip(call.offered, answered, strict=False)
+        if ours.role == theirs.role
+    ]
+    sent = {
+        call.other(answerer): [theirs for ours, theirs in pairs if ours.sends and theirs.receives],
+        answerer: [theirs for ours, theirs in pairs if ours.receives and theirs.sends],
+    }
+    within: tuple[str, ...] = ()
+    call.screen_payload_types = frozenset()
+    if call.share is not None:
+        of_sharer = sent[call.share.party]
+        others = _payload_types(of_sharer, "audio", "video")
+        call.screen_payload_types = _payload_types(of_sharer, "screen") - others
+        within = (call.share.grant.session_id,)
+    allowed = [
+        AllowPayloadTypes(
+            call.call_id,
+            party,
+            _payload_types(media, "audio", "video", "screen"),
+            _payload_types(media, "audio"),
+        )
+        for party, media in sent.items()
+    ]
+    return Answer(tuple(allowed), call.call_id, within)
+
+
+def _payload_types(media: list[Medium], *roles: str) -> frozenset[int]:
+    return frozenset(number for medium in media if medium.role in roles for number in medium.payload_types)
 
 
 def candidate(house: House, connection: Connection, frame: CallCandidate, now: Now) -> list[Command]:
     """Forward a trickled candidate if it is the sender's own relayed address; drop and count it otherwise."""
-    call = _negotiating(house, connection, frame.call_id, now)
+    call = active_call(house, connection, frame.call_id, now)
     if not isinstance(call, Call):
         return call
     try:
@@ -85,7 +118,7 @@ def candidate(house: House, connection: Connection, frame: CallCandidate, now: N
     return _forward(call, connection, ForwardedCandidate(call_id=call.call_id, candidate=text, mid=frame.mid))
 
 
-def _negotiating(house: House, connection: Connection, call_id: str, now: Now) -> Call | list[Command]:
+def active_call(house: House, connection: Connection, call_id: str, now: Now) -> Call | list[Command]:
     """The active call this connection carries, or the refusal."""
     call = house.calls.get(call_id)
     if call is None or connection.party not in call.grant.parties:
@@ -103,9 +136,17 @@ def _rebuild(house: House, call: Call, connection: Connection, text: str, kind: 
         own_relayed=call.own_relayed.get(connection.party, set()),
         foreign_relayed=_foreign(house, call, connection),
         allowed_media=frozenset(call.media),
+        screen=_screen_direction(call, connection.party),
     )
     call.removed_candidates += rebuilt.removed_candidates
     return rebuilt
+
+
+def _screen_direction(call: Call, party: PartyId) -> ScreenDirection | None:
+    """The most that a description of this party may do with the screen; None: it has no section for one."""
+    if call.share is None:
+        return "inactive" if call.had_share else None
+    return "sendonly" if call.share.party == party else "recvonly"
 
 
 @dataclass(frozen=True, slots=True)

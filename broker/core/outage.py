@@ -8,7 +8,7 @@ Nothing new opens (each opening fails at its commit and is answered so). Calls a
 from __future__ import annotations
 
 from auth.principal import PartyId
-from broker.core import calling, visit
+from broker.core import calling, sharing, visit
 from broker.core.clock import Deadline, Now
 from broker.core.commands import CloseConnection, Command, ConnectionId, Narrowing, Note
 from broker.core.errors import AUDIT_UNAVAILABLE
@@ -34,6 +34,9 @@ def _drop(house: House, scope: str, now: Now) -> list[Command]:
     call = house.calls.get(scope)
     if call is not None:
         return [calling.end(house, call, "record_unavailable", None)]
+    sharing_call = sharing.call_sharing_in(house, scope)
+    if sharing_call is not None:
+        return sharing.end_share(house, sharing_call, "record_unavailable")
     house.invitations.pop(scope, None)
     failed_visit = house.visits.get(PartyId(scope))
     if failed_visit is not None:

@@ -16,6 +16,7 @@ from broker.core import (
     outage,
     presence,
     run,
+    sharing,
     visit,
 )
 from broker.core import events as e
@@ -103,6 +104,10 @@ def _frame(house: House, event: e.FrameReceived, now: Now) -> list[Command]:
             return calling.cancel(house, sender, frame, now)
         case f.CallHangUp():
             return calling.hang_up(house, sender, frame, now)
+        case f.CallShare():
+            return sharing.share(house, sender, frame, now)
+        case f.CallUnshare():
+            return sharing.unshare(house, sender, frame, now)
         case f.CallOffer():
             return negotiation.offer(house, sender, frame, now)
         case f.CallAnswer():
@@ -129,6 +134,8 @@ def _due(house: House, deadline: Deadline, now: Now) -> list[Command]:
             return calling.ring_timed_out(house, deadline, now)
         case "call.limit":
             return calling.limit_reached(house, deadline, now)
+        case "call.share":
+            return sharing.limit_reached(house, deadline, now)
         case "invitation.expiry":
             return invitation.expired(house, deadline, now)
         case "visit.expiry":

@@ -2,6 +2,9 @@
 
 None of the sender's text is passed on: what is known is read into values and printed anew, in one order, with
 neutral connection lines; everything else vanishes. Rebuilding what was rebuilt changes nothing.
+
+A description has one section for each medium of its call, and at most one more of video: the screen. Its
+direction is not the sender's to choose beyond what `rebuild` is told.
 """
 
 from __future__ import annotations
@@ -25,11 +28,19 @@ TransportAddress = tuple[str, int]
 """Address in its canonical spelling (as `str(ipaddress.ip_address(...))` gives it) and port."""
 
 
+ScreenDirection = Literal["sendonly", "recvonly", "inactive"]
+"""The most that the sender of a description may do with its screen section."""
+
+
 class SdpCode(StrEnum):
     MALFORMED = "SDP_MALFORMED"
     TOO_LARGE = "SDP_TOO_LARGE"
     MEDIA_NOT_ALLOWED = "SDP_MEDIA_NOT_ALLOWED"
     FOREIGN_CANDIDATE = "SDP_FOREIGN_CANDIDATE"
+
+
+_ROLES = {"audio": ("audio",), "video": ("video", "screen")}
+"""What a section of a kind can be in its call: the first of these that no earlier section is."""
 
 
 class SdpError(Exception):
@@ -41,13 +52,21 @@ class SdpError(Exception):
 
 
 @dataclass(frozen=True, slots=True)
+class Medium:
+    """What one section says its sender does; nothing where it is rejected or inactive."""
+
+    role: str
+    """`audio`, `video` or `screen`."""
+    sends: bool
+    receives: bool
+    payload_types: frozenset[int]
+
+
+@dataclass(frozen=True, slots=True)
 class Rebuilt:
     text: str
-    payload_types: frozenset[int]
-    """Of all media that are not rejected."""
-    audio_payload_types: frozenset[int]
-    media: tuple[str, ...]
-    """`audio`, `video`: those not rejected, in order."""
+    media: tuple[Medium, ...]
+    """One for each section, in order."""
     removed_candidates: int
 
 
@@ -57,36 +76,48 @@ def rebuild(
     own_relayed: Collection[TransportAddress],
     foreign_relayed: Container[TransportAddress],
     allowed_media: frozenset[str],
+    screen: ScreenDirection | None = None,
     max_bytes: int = MAX_SDP_BYTES,
 ) -> Rebuilt:
     """Rebuild a description.
 
     `own_relayed` are the sender's relayed addresses in this session, `foreign_relayed` those of everyone else
-    (asked `in` only). Raises SdpError, and nothing else, for any text.
+    (asked `in` only). Without a `screen` there must be no section for one. Raises SdpError, and nothing else,
+    for any text.
     """
     if len(text) > max_bytes or len(text.encode("utf-8", "surrogatepass")) > max_bytes:
         raise SdpError(SdpCode.TOO_LARGE)
     if text.count("\n") > MAX_SDP_LINES:
         raise SdpError(SdpCode.TOO_LARGE)
     try:
-        session, sections, removed = _parse(text.split("\n"), allowed_media, own_relayed, foreign_relayed)
+        roles = allowed_media if screen is None else allowed_media | {"screen"}
+        session, sections, removed = _parse(text.split("\n"), roles, own_relayed, foreign_relayed)
         for section in sections:
             section.rejected = section.port == 0 and not (section.bundle_only and kind == "offer")
         lines = [*_session_lines(_origin(text), _complete(session, sections, kind))]
     except MalformedSdp:
         raise SdpError(SdpCode.MALFORMED) from None
     for section in sections:
+        if section.role == "screen":
+            section.direction = _narrowed(section.direction, screen)
         lines += media_lines(section)
-    active = [section for section in sections if not section.rejected]
     return Rebuilt(
         text="".join(f"{line}\r\n" for line in lines),
-        payload_types=frozenset(n for s in active for n in s.formats),
-        audio_payload_types=frozenset(
-            n for section in active if section.kind == "audio" for n in section.formats
-        ),
-        media=tuple(section.kind for section in active),
+        media=tuple(map(_medium, sections)),
         removed_candidates=removed,
     )
+
+
+def _narrowed(direction: str | None, most: str | None) -> str:
+    """No more than `most`: what the sender does not do by itself stays undone."""
+    return most if most is not None and direction in ("sendrecv", most) else "inactive"
+
+
+def _medium(section: Section) -> Medium:
+    sends = not section.rejected and section.direction in ("sendrecv", "sendonly")
+    receives = not section.rejected and section.direction in ("sendrecv", "recvonly")
+    kept = section.formats if sends or receives else ()
+    return Medium(section.role, sends, receives, frozenset(kept))
 
 
 def rebuild_candidate(
@@ -118,7 +149,7 @@ def _own_candidate(
 
 def _parse(
     lines: list[str],
-    allowed_media: frozenset[str],
+    roles: frozenset[str],
     own_relayed: Collection[TransportAddress],
     foreign_relayed: Container[TransportAddress],
 ) -> tuple[Section, list[Section], int]:
@@ -128,7 +159,7 @@ def _parse(
     for raw in lines:
         line = raw.removesuffix("\r")
         if line.startswith("m="):
-            current, seen = _open_section(line[2:], allowed_media, sections), 0
+            current, seen = _open_section(line[2:], roles, sections), 0
             sections.append(current)
         elif line.startswith("a=candidate:"):
             seen += 1
@@ -147,10 +178,11 @@ def _parse(
     return session, sections, removed
 
 
-def _open_section(value: str, allowed_media: frozenset[str], earlier: list[Section]) -> Section:
+def _open_section(value: str, roles: frozenset[str], earlier: list[Section]) -> Section:
     kind, *rest = value.split(" ")
-    taken = any(section.kind == kind for section in earlier)
-    if kind not in ("audio", "video") or kind not in allowed_media or taken:
+    free = roles - {section.role for section in earlier}
+    role = next((role for role in _ROLES.get(kind, ()) if role in free), None)
+    if role is None:
         raise SdpError(SdpCode.MEDIA_NOT_ALLOWED)
     if len(rest) < 3 or len(rest) > 2 + MAX_FORMATS:
         raise MalformedSdp
@@ -161,7 +193,7 @@ def _open_section(value: str, allowed_media: frozenset[str], earlier: list[Secti
     known = [number for number in formats if number is not None]
     if port is None or len(set(known)) != len(formats):
         raise MalformedSdp
-    return Section(kind=kind, port=port, formats=known)
+    return Section(kind=kind, role=role, port=port, formats=known)
 
 
 def _origin(text: str) -> str:

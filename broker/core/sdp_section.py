@@ -24,6 +24,8 @@ class Section:
     """One media section, or the session's part with what media inherit from it."""
 
     kind: str = ""
+    role: str = ""
+    """`audio`, `video` or, for a video section beyond the call's own, `screen`."""
     rejected: bool = False
     port: int = 9
     formats: list[int] = field(default_factory=list)

@@ -27,6 +27,7 @@ _ALIASES: dict[object, str] = {
     frames.ShownStatus: "ShownStatus",
     frames.Kind: "Kind",
     frames.EndReason: "EndReason",
+    frames.ShareEndReason: "ShareEndReason",
 }
 """Literals that are typedefs of their own."""
 _HEADER = """\

@@ -25,6 +25,7 @@ from broker.core.commands import (
     ReplyRefused,
     RequestId,
     Show,
+    StopPayloadTypes,
     Tell,
     WithdrawMedia,
 )
@@ -56,8 +57,14 @@ class MediaLink(Protocol):
     ) -> None: ...
 
     def allow_payload_types(
-        self, session_id: str, payload_types: frozenset[int], audio_payload_types: frozenset[int]
+        self,
+        session_id: str,
+        party: PartyId,
+        payload_types: frozenset[int],
+        audio_payload_types: frozenset[int],
     ) -> None: ...
+
+    def stop_payload_types(self, session_id: str, party: PartyId, payload_types: frozenset[int]) -> None: ...
 
     def withdraw(self, session_id: str) -> MediaCount | None:
         """Remove every row of the session; when this returns nothing can be forwarded by them. None if there
@@ -98,7 +105,7 @@ class Effects:
                 self._reply(effect.request_id, effect)
             case AllowPayloadTypes():
                 self.media.allow_payload_types(
-                    effect.session_id, effect.payload_types, effect.audio_payload_types
+                    effect.session_id, effect.party, effect.payload_types, effect.audio_payload_types
                 )
             case ReadUndelivered():
                 self.read_undelivered(effect)
@@ -112,6 +119,8 @@ class Effects:
                 self._send(effect.connection_id, effect.frame)
             case WithdrawMedia():
                 return MediaWithdrawn(effect.session_id, self.media.withdraw(effect.session_id))
+            case StopPayloadTypes():
+                self.media.stop_payload_types(effect.session_id, effect.party, effect.payload_types)
             case CloseConnection():
                 self._send(effect.connection_id, error(effect.row))
                 outbox = self.outboxes.get(effect.connection_id)

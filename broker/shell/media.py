@@ -66,9 +66,16 @@ class RelayMedia:
             self.relay.limit_sender(session_id, party, limiter)
 
     def allow_payload_types(
-        self, session_id: str, payload_types: frozenset[int], audio_payload_types: frozenset[int]
+        self,
+        session_id: str,
+        party: PartyId,
+        payload_types: frozenset[int],
+        audio_payload_types: frozenset[int],
     ) -> None:
-        self.relay.allow_payload_types(session_id, payload_types, audio_payload_types)
+        self.relay.allow_payload_types(session_id, party, payload_types, audio_payload_types)
+
+    def stop_payload_types(self, session_id: str, party: PartyId, payload_types: frozenset[int]) -> None:
+        self.relay.stop_payload_types(session_id, party, payload_types)
 
     def withdraw(self, session_id: str) -> MediaCount | None:
         counters = self.relay.remove_session(session_id)

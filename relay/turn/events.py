@@ -86,11 +86,21 @@ class Admit:
 
 @dataclass(frozen=True, slots=True)
 class AllowPayloadTypes:
-    """From now on these RTP payload types pass in an admitted session, and no others."""
+    """From now on a party of an admitted session may send RTP of these payload types, and of no others."""
 
     session_id: str
+    party: str
     payload_types: frozenset[int]
     audio_payload_types: frozenset[int]
+
+
+@dataclass(frozen=True, slots=True)
+class StopPayloadTypes:
+    """From now on this party may send RTP of these payload types no more; of others as before."""
+
+    session_id: str
+    party: str
+    payload_types: frozenset[int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,6 +149,7 @@ Event = (
     | Woken
     | Admit
     | AllowPayloadTypes
+    | StopPayloadTypes
     | EndSession
     | StreamClosed
     | Revoke

@@ -125,8 +125,8 @@ class Router:
             source=sender.leg(form),
             target=receiver.leg(receiver.channel_to.get(sender.relayed, sender.relayed)),
             session_id=session.session_id,
-            payload_types=session.payload_types,
-            audio_payload_types=session.audio_payload_types,
+            payload_types=session.carries_from(sender.party),
+            audio_payload_types=session.audio_payload_types.get(sender.party, frozenset()),
             dtls_budget_bytes=self.dtls_budget_bytes,
             limiter_ids=(sender_limiter(session.session_id, sender.party), TOTAL_LIMITER),
         )

@@ -30,6 +30,7 @@ from relay.turn.events import (
     Refused,
     Revoke,
     Send,
+    StopPayloadTypes,
     StreamClosed,
     Sweep,
     TurnRules,
@@ -92,8 +93,8 @@ class TurnServer:
                 self._router.release(now.monotonic, out)
             case Admit(admission):
                 self._table.admit(admission)
-            case AllowPayloadTypes():
-                self._allow(event, now, out)
+            case AllowPayloadTypes() | StopPayloadTypes():
+                self._change_payload_types(event, now, out)
             case EndSession(session_id):
                 self._table.end_session(session_id, GoneReason.SESSION_ENDED, now, out)
             case StreamClosed(five_tuple):
@@ -137,12 +138,16 @@ class TurnServer:
         self._stranger_answers.set_rate(*rate)
         self._owner_answers.set_rate(*rate)
 
-    def _allow(self, event: AllowPayloadTypes, now: Now, out: list[Command]) -> None:
+    def _change_payload_types(
+        self, event: AllowPayloadTypes | StopPayloadTypes, now: Now, out: list[Command]
+    ) -> None:
         session = self._table.sessions.get(event.session_id)
         if session is None:
             return
-        session.payload_types = event.payload_types
-        session.audio_payload_types = event.audio_payload_types
+        if isinstance(event, AllowPayloadTypes):
+            session.allow(event.party, event.payload_types, event.audio_payload_types)
+        else:
+            session.stop(event.party, event.payload_types)
         for allocation in tuple(session.allocations.values()):
             self._router.refresh_around(allocation, now.monotonic, out)
 

@@ -74,7 +74,7 @@ class AllocationTable:
                 PortPool(self._randomness),
                 parties=admission.parties,
                 expires_at=admission.expires_at,
-                payload_types=frozenset(),
+                payload_types={},
             )
         elif session.parties != admission.parties:
             raise ValueError("a session's parties never change")

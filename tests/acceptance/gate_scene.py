@@ -221,6 +221,18 @@ async def call_hang_up(at: Scene, role: str) -> f.ClientFrame:
     return f.CallHangUp(call_id=await at.call(role, placed_by_actor=True, accepted=True))
 
 
+async def call_share(at: Scene, role: str) -> f.CallShare:
+    return f.CallShare(call_id=await at.call(role, placed_by_actor=False, accepted=True))
+
+
+async def call_unshare(at: Scene, role: str) -> f.ClientFrame:
+    share = await call_share(at, role)
+    if role != "lobby guest":
+        await at.actor(role).send(share)
+        await at.actor(role).until("call.sharing")
+    return f.CallUnshare(call_id=share.call_id)
+
+
 async def call_offer(at: Scene, role: str) -> f.ClientFrame:
     return f.CallOffer(call_id=await at.call(role, placed_by_actor=True, accepted=True), sdp=SDP)
 
@@ -248,6 +260,8 @@ ROWS: dict[str, Prepare] = {
     "call.decline": call_decline,
     "call.cancel": call_cancel,
     "call.hang_up": call_hang_up,
+    "call.share": call_share,
+    "call.unshare": call_unshare,
     "call.offer": call_offer,
     "call.answer": call_answer,
     "call.candidate": call_candidate,

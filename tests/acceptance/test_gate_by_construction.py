@@ -68,8 +68,11 @@ async def test_no_frame_opens_anything_for_anybody(
 
 
 OPENS = {
-    "insider": {"hello", "chat.send", "invitation.create", "lobby.admit", "call.invite", "call.accept"},
-    "admitted guest": {"hello", "chat.send", "call.invite", "call.accept"},
+    "insider": {
+        *("hello", "chat.send", "invitation.create", "lobby.admit"),
+        *("call.invite", "call.accept", "call.share"),
+    },
+    "admitted guest": {"hello", "chat.send", "call.invite", "call.accept", "call.share"},
     "lobby guest": {"hello"},
 }
 

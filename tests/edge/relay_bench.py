@@ -63,6 +63,14 @@ def admit(relay: Relay, session_id: str = "s1", parties: tuple[str, str] = ("ali
     relay.admit(Admission(session_id, parties, time.time() + 3600))
 
 
+def allow(
+    relay: Relay, payload_types: frozenset[int], audio: frozenset[int] = frozenset(), session_id: str = "s1"
+) -> None:
+    """What both may send."""
+    for party in ("alice", "bob"):
+        relay.allow_payload_types(session_id, party, payload_types, audio)
+
+
 def made_by_application(name: str, secret: str = SECRET, *, seconds: int = 3600) -> TurnCredential:
     """What an application that shares the secret gives to a client of this name."""
     username = f"{int(time.time()) + seconds}:{name}"

@@ -276,7 +276,8 @@ async def test_a_call_works_with_descriptions_that_the_edge_has_rebuilt(tmp_path
         own = {(line.split()[4], int(line.split()[5])) for line in lines}
         result = rebuild(sdp, kind, own, set(), frozenset({"audio", "video"}))
         assert result.removed_candidates == 0
-        assert result.media == ("audio", "video")
+        assert [medium.role for medium in result.media] == ["audio", "video"]
+        assert all(medium.sends and medium.receives for medium in result.media)
         return result.text
 
     async with fake_edge(tmp_path) as edge, turn_server(tmp_path) as relay:

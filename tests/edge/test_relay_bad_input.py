@@ -35,7 +35,7 @@ from tests.edge.raw_turn import (
     flipped,
     indication,
 )
-from tests.edge.relay_bench import admit, relay_here
+from tests.edge.relay_bench import admit, allow, relay_here
 from tests.spec.turn_world import World
 
 AUDIO, CHANNEL = 111, 0x4000
@@ -104,7 +104,7 @@ async def standing_call(*, expected: Sequence[str] = ()) -> AsyncIterator[Call]:
                 relay_here(*listeners, unauthenticated_answers_burst=ANY_NUMBER)
             )
             admit(relay)
-            relay.allow_payload_types("s1", frozenset({AUDIO}))
+            allow(relay, frozenset({AUDIO}))
             parties = []
             for party, at in (("alice", 0), ("bob", 2)):
                 transport, address = relay.listeners[at]

@@ -12,7 +12,7 @@ from relay.relay_events import RelayEvent
 from relay.service import LiveAllocation, Relay
 from relay.turn.events import Admission, AllocationGone, AllocationMade, GoneReason
 from relay.vocabulary import DropReason, Limiter
-from tests.edge.relay_bench import admit, relay_here
+from tests.edge.relay_bench import admit, allow, relay_here
 from tests.edge.relay_clients import AUDIO as AUDIO
 from tests.edge.relay_clients import IceAgent, TurnClient, converse
 from tests.edge.relay_clients import rtp as rtp
@@ -31,7 +31,7 @@ def client(relay: Relay, party: str, *, listener: int = 0) -> TurnClient:
 async def test_two_parties_exchange_media_and_every_packet_is_counted() -> None:
     async with relay_here() as relay:
         admit(relay)
-        relay.allow_payload_types("s1", frozenset({AUDIO}))
+        allow(relay, frozenset({AUDIO}))
         async with client(relay, "alice") as alice, client(relay, "bob") as bob:
             assert alice.relayed.ip == bob.relayed.ip == relay.relayed_ip("s1")
             alice.send(rtp(0), bob.relayed)
@@ -56,7 +56,7 @@ async def test_two_parties_exchange_media_and_every_packet_is_counted() -> None:
 async def test_the_first_party_to_send_loses_nothing() -> None:
     async with relay_here() as relay:
         admit(relay)
-        relay.allow_payload_types("s1", frozenset({AUDIO}))
+        allow(relay, frozenset({AUDIO}))
         async with client(relay, "alice") as alice, client(relay, "bob") as bob:
             alice.send(rtp(1), bob.relayed)
             # Control has seen it once a request that was sent after it is answered.
@@ -104,7 +104,7 @@ async def test_who_was_not_admitted_allocates_nothing() -> None:
 async def test_two_ice_agents_connect_through_the_relay_alone() -> None:
     async with relay_here() as relay:
         admit(relay)
-        relay.allow_payload_types("s1", frozenset({AUDIO}))
+        allow(relay, frozenset({AUDIO}))
         alice = IceAgent(relay.listeners[0].address, credential(relay, "alice"), controlling=True)
         bob = IceAgent(relay.listeners[0].address, credential(relay, "bob"), controlling=False)
         try:
@@ -121,7 +121,7 @@ async def test_two_ice_agents_connect_through_the_relay_alone() -> None:
 async def test_a_party_on_ipv6_meets_a_party_on_ipv4() -> None:
     async with relay_here("udp://127.0.0.1:0", "udp://[::1]:0") as relay:
         admit(relay)
-        relay.allow_payload_types("s1", frozenset({AUDIO}))
+        allow(relay, frozenset({AUDIO}))
         async with client(relay, "alice") as alice, client(relay, "bob", listener=1) as bob:
             assert {one.five_tuple.client.ip for one in relay.allocations()} == {"127.0.0.1", "::1"}
             bob.send(rtp(1), alice.relayed)
@@ -133,7 +133,7 @@ async def test_a_party_on_ipv6_meets_a_party_on_ipv4() -> None:
 async def test_a_limit_on_a_party_holds_at_once_and_ends_with_the_session() -> None:
     async with relay_here() as relay:
         admit(relay)
-        relay.allow_payload_types("s1", frozenset({AUDIO}))
+        allow(relay, frozenset({AUDIO}))
         async with client(relay, "alice") as alice, client(relay, "bob") as bob:
             alice.send(rtp(0), bob.relayed)
             bob.send(rtp(0), alice.relayed)
@@ -152,7 +152,7 @@ async def test_a_limit_on_a_party_holds_at_once_and_ends_with_the_session() -> N
             assert last.drops == {DropReason.LIMITER: 3}
             assert last.packets == 4
         admit(relay)
-        relay.allow_payload_types("s1", frozenset({AUDIO}))
+        allow(relay, frozenset({AUDIO}))
         async with client(relay, "alice") as alice, client(relay, "bob") as bob:
             bob.send(rtp(0), alice.relayed)
             for number in range(6):
@@ -164,7 +164,7 @@ async def test_a_limit_on_a_party_holds_at_once_and_ends_with_the_session() -> N
 async def test_a_direction_over_its_rate_loses_video_first_and_the_other_direction_nothing() -> None:
     async with relay_here() as relay:
         admit(relay)
-        relay.allow_payload_types("s1", frozenset({AUDIO, VIDEO}), frozenset({AUDIO}))
+        allow(relay, frozenset({AUDIO, VIDEO}), frozenset({AUDIO}))
         async with client(relay, "alice") as alice, client(relay, "bob") as bob:
             alice.send(rtp(0), bob.relayed)
             bob.send(rtp(0), alice.relayed)
@@ -199,7 +199,7 @@ async def test_removing_a_session_that_is_not_there_is_no_mistake() -> None:
 async def test_the_counters_of_a_session_that_expired_can_still_be_asked_for() -> None:
     async with relay_here() as relay:
         relay.admit(Admission("s1", ("alice", "bob"), time.time() + 1.5))
-        relay.allow_payload_types("s1", frozenset({AUDIO}))
+        allow(relay, frozenset({AUDIO}))
         async with client(relay, "alice") as alice, client(relay, "bob") as bob:
             bob.send(rtp(1), alice.relayed)
             alice.send(rtp(1), bob.relayed)

@@ -13,7 +13,7 @@ from broker.shell.tls import make_demo_certificate, server_context
 from relay.credentials import TurnCredential
 from relay.service import Relay
 from relay.vocabulary import Address, DropReason, Transport
-from tests.edge.relay_bench import admit, relay_here
+from tests.edge.relay_bench import admit, allow, relay_here
 from tests.edge.relay_clients import AUDIO, IceAgent, TurnClient, converse, rtp
 from tests.edge.test_relay_clients import credential
 
@@ -37,7 +37,7 @@ async def relay(certificate: tuple[Path, Path]) -> AsyncIterator[Relay]:
     """One that listens for every transport over IPv4 and IPv6, with an admitted session."""
     async with relay_here(*EVERYWHERE, tls=server_context(*certificate)) as running:
         admit(running)
-        running.allow_payload_types("s1", frozenset({AUDIO}))
+        allow(running, frozenset({AUDIO}))
         yield running
 
 

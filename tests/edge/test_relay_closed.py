@@ -33,7 +33,7 @@ from tests.acceptance.capture import TCP, UDP, Capture, Endpoint, capturing
 from tests.acceptance.namespaces import End, Namespaces
 from tests.edge.closed_peers import Probed, Prober, Surroundings, at_random, hand_picked
 from tests.edge.raw_turn import PATIENCE_SECONDS, RawTurn
-from tests.edge.relay_bench import SECRET, admit, relay_command, relay_here
+from tests.edge.relay_bench import SECRET, admit, allow, relay_command, relay_here
 
 RELAY_IP, CLIENTS_IP, PORT = "203.0.113.1", "203.0.113.0", 3478
 """The two of a /31, so that every other address is beyond the gateway and needs no neighbour that answers."""
@@ -138,7 +138,7 @@ async def test_a_party_of_an_admitted_session_reaches_only_the_other(
         )
         for session_id in ("s1", "s2"):
             admit(relay, session_id)
-            relay.allow_payload_types(session_id, frozenset({111}))
+            allow(relay, frozenset({111}), session_id=session_id)
         (listener,) = (one.address for one in relay.listeners if one.transport is transport)
         family = (a.REQUESTED_ADDRESS_FAMILY, 2 if relays_ipv6 else 1)
         clients = []

@@ -13,7 +13,7 @@ from relay.stun import attributes as a
 from relay.stun import channel_data
 from relay.stun.message import Field, MessageClass, Method, build
 from relay.vocabulary import Address
-from tests.edge.relay_bench import admit, relay_here
+from tests.edge.relay_bench import admit, allow, relay_here
 from tests.edge.relay_clients import AUDIO, HandClient, by_hand, rtp
 from tests.edge.test_relay_clients import credential
 
@@ -22,7 +22,7 @@ from tests.edge.test_relay_clients import credential
 async def connected(relay: Relay) -> AsyncIterator[tuple[HandClient, HandClient]]:
     """Alice and Bob, each with a channel to the other."""
     admit(relay)
-    relay.allow_payload_types("s1", frozenset({AUDIO}))
+    allow(relay, frozenset({AUDIO}))
     listener = relay.listeners[0].address
     async with (
         by_hand(listener, credential(relay, "alice"), receive_buffer=4 << 20) as alice,

@@ -27,7 +27,7 @@ from relay.stun.framing import StreamFraming
 from relay.stun.message import MessageClass, Method
 from relay.turn.events import AllocationGone, GoneReason
 from relay.vocabulary import DropReason, Transport
-from tests.edge.relay_bench import PATIENCE_SECONDS, admit, on_both_loops, relay_here
+from tests.edge.relay_bench import PATIENCE_SECONDS, admit, allow, on_both_loops, relay_here
 from tests.edge.relay_clients import AUDIO, HandClient, by_hand, meet, rtp, talk
 from tests.edge.test_relay_clients import credential
 
@@ -41,7 +41,7 @@ async def streaming() -> AsyncIterator[Relay]:
     async with relay_here("udp://127.0.0.1:0", "tcp://127.0.0.1:0") as running:
         for session_id in ("s1", "s2"):
             admit(running, session_id)
-            running.allow_payload_types(session_id, frozenset({AUDIO}))
+            allow(running, frozenset({AUDIO}), session_id=session_id)
         yield running
 
 

@@ -15,7 +15,7 @@ from relay.stun import attributes as a
 from relay.stun.message import MessageClass, Method, build
 from relay.vocabulary import DropReason, Transport
 from tests.edge.raw_turn import RawTurn
-from tests.edge.relay_bench import admit, relay_here
+from tests.edge.relay_bench import admit, allow, relay_here
 
 UDP, TCP = Transport.UDP, Transport.TCP
 WAYS = pytest.mark.parametrize(("near", "far"), [(UDP, UDP), (UDP, TCP), (TCP, TCP)])
@@ -154,7 +154,7 @@ async def in_call(near: Transport, far: Transport) -> AsyncIterator[Pair]:
     listeners = ("udp://127.0.0.1:0", "tcp://127.0.0.1:0")
     async with relay_here(*listeners, dtls_budget_bytes=DTLS_BUDGET) as relay:
         admit(relay)
-        relay.allow_payload_types("s1", frozenset({AUDIO, VIDEO}), frozenset({AUDIO}))
+        allow(relay, frozenset({AUDIO, VIDEO}), frozenset({AUDIO}))
         async with allocated(relay, "alice", near) as alice, allocated(relay, "bob", far) as bob:
             assert await alice.bind(CHANNEL, bob.relayed) == 0
             assert await bob.bind(CHANNEL, alice.relayed) == 0
@@ -289,7 +289,7 @@ async def test_neither_new_channels_nor_new_allocations_nor_a_new_negotiation_br
         for _ in range(DTLS_BUDGET // 1000):
             pair.send("alice", dtls(), in_indication=False)
         assert await heard(pair.bob, DTLS_BUDGET // 1000) == [dtls()] * (DTLS_BUDGET // 1000)
-        pair.relay.allow_payload_types("s1", frozenset({AUDIO, VIDEO, 8}))
+        allow(pair.relay, frozenset({AUDIO, VIDEO, 8}))
         pair.send("alice", dtls(), in_indication=False)
         async with (
             allocated(pair.relay, "alice", TCP) as again,
@@ -316,7 +316,7 @@ async def test_before_anything_is_negotiated_no_rtp_arrives() -> None:
             for payload in (rtp(1), rtp(2, VIDEO), stun()):
                 alice.send_on(CHANNEL, payload)
             assert await heard(bob, 1) == [stun()]
-            relay.allow_payload_types("s1", frozenset({AUDIO}))
+            allow(relay, frozenset({AUDIO}))
             alice.send_on(CHANNEL, rtp(3, VIDEO))
             alice.send_on(CHANNEL, rtp(4))
             assert await heard(bob, 1) == [rtp(4)]

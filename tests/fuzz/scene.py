@@ -23,6 +23,7 @@ from relay.turn.events import (
     Received,
     Reconfigure,
     Revoke,
+    StopPayloadTypes,
     StreamClosed,
     Sweep,
     TurnRules,
@@ -124,8 +125,7 @@ class Scene:
                 self.world.secrets = (SECRET + b"%d" % step.argument, *former[:2])
                 self.do(Reconfigure(self.world.rules, CredentialSecrets(self.world.secrets)))
             case Kind.ALLOW:
-                types = frozenset((step.argument & 0x7F,))
-                self.do(AllowPayloadTypes(actor.session_id, types, types))
+                self.do(_payload_types(actor.session_id, step.argument))
             case _:
                 pass
 
@@ -230,3 +230,10 @@ def _revocations(bits: int) -> Revocations:
         sessions=frozenset(one.session_id for one in listed if bits >> 8 & 1 and not bits >> 9 & 1),
         users=frozenset(one.party for one in listed if bits >> 9 & 1),
     )
+
+
+def _payload_types(session_id: str, argument: int) -> AllowPayloadTypes | StopPayloadTypes:
+    types, party = frozenset((argument & 0x7F,)), PARTIES[argument >> 7 & 1]
+    if argument & 0x100:
+        return StopPayloadTypes(session_id, party, types)
+    return AllowPayloadTypes(session_id, party, types, types)

@@ -38,7 +38,8 @@ class Kind(IntEnum):
     ROTATE = 7
     """Another secret signs; with an argument the former ones are not in force any more."""
     ALLOW = 8
-    """RTP of this payload type passes in the actor's session."""
+    """One party of the actor's session may send RTP of this payload type: bit 7 says which. With bit 8 it may
+    no more."""
 
 
 class Step(NamedTuple):

@@ -304,6 +304,8 @@ STORIES: dict[str, tuple[int, int, list[Step]]] = {
             Step(BOB, Kind.ROTATE, 0),
             refreshes(ALICE, 600),
             Step(BOB, Kind.ALLOW, 111),
+            Step(BOB, Kind.ALLOW, 0x80 | 111),
+            Step(BOB, Kind.ALLOW, 0x100 | 111),
             Step(0, Kind.REVOKE, 1 << BOB),
             allocates(BOB),
             Step(0, Kind.REVOKE, 0),

@@ -30,7 +30,7 @@ from tests.spec.playbook import (
     deny_everything,
     effects_of,
 )
-from tests.spec.test_negotiation import candidate, sdp
+from tests.spec.test_negotiation import candidate, screen, sdp
 from tests.spec.watch import PERSONAL_MARK
 
 NAMES = ("ada", "bob", "cat")
@@ -47,6 +47,12 @@ TEXTS = [
 ]
 ADDRESSES = [("198.18.0.1", 50001), ("198.18.0.1", 50002), ("198.18.0.2", 50001)]
 DESCRIPTIONS = [sdp(), sdp("active"), sdp(media="video", payload_type=96), "nonsense"]
+SCREENS = [
+    sdp() + screen("actpass", direction) for direction in ("sendrecv", "sendonly", "recvonly", "inactive")
+]
+ANSWERS = [sdp("active") + screen("active", direction) for direction in ("sendrecv", "sendonly", "recvonly")]
+SCREENS += ANSWERS
+DESCRIPTIONS += SCREENS
 DESCRIPTIONS += [sdp(extra=f"a={candidate(address)}\r\n") for address in ADDRESSES]
 CANDIDATES = ["", "nonsense", candidate(("10.7.0.1", 9), "host"), *map(candidate, ADDRESSES)]
 
@@ -168,6 +174,38 @@ class World:
         for client in speakers:
             self.run(client.says(make(call.call_id, b // len(about_calls))))
 
+    def two_begin_to_talk(self, a: int, b: int) -> None:
+        """Where whoever is called is there and answers."""
+        caller, callee = (f"u-{NAMES[number % len(NAMES)]}" for number in (a, a + 1 + b % 2))
+        for client in [client for client in self.clients if client.party == caller]:
+            self.run(
+                client.says(f.CallInvite.model_validate({"ref": "1", "to": callee, "media": MEDIA[b % 3]}))
+            )
+        for client in [client for client in self.clients if client.party == callee]:
+            for call_id in list(self.play.house.calls):
+                self.run(client.says(f.CallAccept(call_id=call_id)))
+
+    def screen_is_negotiated(self, a: int, b: int) -> None:
+        """In a live call: perhaps somebody shares or stops, then one side offers and the other answers."""
+        calls = [call for call in self.play.house.calls.values() if call.state is CallState.ACTIVE]
+        if not calls:
+            self.two_begin_to_talk(a, b)
+            return
+        call = calls[a % len(calls)]
+        sides = [call.grant.parties[a >> 1 & 1], call.grant.parties[~a >> 1 & 1]]
+        sharer = sides[a >> 2 & 1]
+        said: list[tuple[PartyId, Any]] = [
+            (sides[0], f.CallOffer(call_id=call.call_id, sdp=SCREENS[b % 4])),
+            (sides[1], f.CallAnswer(call_id=call.call_id, sdp=ANSWERS[b // 4 % len(ANSWERS)])),
+        ]
+        if a >> 3 & 1:
+            said.insert(b // 16 % 3, (sharer, f.CallShare(call_id=call.call_id)))
+        if a >> 4 & 1:
+            said.insert(b // 48 % 4, (sharer, f.CallUnshare(call_id=call.call_id)))
+        for party, frame in said:
+            for client in [client for client in self.clients if client.party == party]:
+                self.run(client.says(frame))
+
     def time_passes(self, a: int, b: int) -> None:
         self.play.wait([0.5, 0.5, 5, 11, 46, 46, 3700, 8000, 15000][a % 9])
         self.run(e.Ticked())
@@ -228,6 +266,11 @@ FRAMES: list[tuple[tuple[str, ...], Callable[[str, int], Any]]] = [
     (CALLS, lambda name, n: f.CallDecline(call_id=name)),
     (CALLS, lambda name, n: f.CallCancel(call_id=name)),
     (CALLS, lambda name, n: f.CallHangUp(call_id=name if n % 3 == 0 else "c-other")),
+    (CALLS, lambda name, n: f.CallShare(call_id=name)),
+    (CALLS, lambda name, n: f.CallShare(call_id=name)),
+    (CALLS, lambda name, n: f.CallUnshare(call_id=name)),
+    (CALLS, lambda name, n: f.CallOffer(call_id=name, sdp=SCREENS[n % len(SCREENS)])),
+    (CALLS, lambda name, n: f.CallAnswer(call_id=name, sdp=SCREENS[n % len(SCREENS)])),
     (CALLS, lambda name, n: f.CallOffer(call_id=name, sdp=DESCRIPTIONS[n % len(DESCRIPTIONS)])),
     (CALLS, lambda name, n: f.CallOffer(call_id=name, sdp=DESCRIPTIONS[0])),
     (CALLS, lambda name, n: f.CallAnswer(call_id=name, sdp=DESCRIPTIONS[n % len(DESCRIPTIONS)])),
@@ -241,6 +284,7 @@ FRAMES: list[tuple[tuple[str, ...], Callable[[str, int], Any]]] = [
 STEPS = (
     [World.somebody_speaks] * 12
     + [World.call_goes_on] * 8
+    + [World.screen_is_negotiated] * 4
     + [World.somebody_connects, World.guest_redeems, World.host_opens, World.relay_reports] * 3
     + [
         World.somebody_leaves,
@@ -273,6 +317,12 @@ def consistent(play: Playbook) -> None:
             carrier = call.connection_of(party)
             assert carrier is None or not house.connections[carrier].closing
         assert (call.callee_connection is None) == (call.state is CallState.RINGING)
+        if call.share is not None:
+            assert call.share.party in call.grant.parties
+            assert call.had_share
+            assert call.state is CallState.ACTIVE, "a screen in a call that nobody has answered"
+        else:
+            assert call.screen_payload_types == frozenset()
         guests = [p.party for p in (call.caller, call.callee) if isinstance(p, Guest)]
         assert set(guests) <= set(house.visits), "a call with a guest whose visit is over"
     assert {session_id for session_id, _ in house.relayed.values()} <= set(house.calls)

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from broker.core.sdp import Rebuilt, SdpError, rebuild, rebuild_candidate
+from broker.core.sdp import Rebuilt, ScreenDirection, SdpError, rebuild, rebuild_candidate
 
 SAMPLES = [
     path.read_bytes().decode()
@@ -24,6 +24,10 @@ kinds: st.SearchStrategy[Kind] = st.sampled_from(["offer", "answer"])
 OWN = {("198.18.0.1", 61000), ("198.18.0.1", 61001), ("2001:db8::1", 61000)}
 FOREIGN = {("198.18.0.2", 61000)}
 BOTH = frozenset({"audio", "video"})
+MOST = {"sendonly": (True, False), "recvonly": (False, True), "inactive": (False, False)}
+screens: st.SearchStrategy[ScreenDirection | None] = st.sampled_from(
+    [None, "sendonly", "recvonly", "inactive"]
+)
 
 LINE = re.compile(
     r"v=0|o=- [0-9]{1,20} [0-9]{1,20} IN IP4 0\.0\.0\.0|s=-|t=0 0|c=IN IP4 0\.0\.0\.0|b=TIAS:[0-9]{1,10}"
@@ -43,15 +47,15 @@ LINE = re.compile(
 DOTTED = re.compile(r"[0-9]+\.[0-9]+\.[0-9]+\.[0-9]+")
 
 
-def attempt(text: str, kind: Kind) -> Rebuilt | None:
+def attempt(text: str, kind: Kind, screen: ScreenDirection | None = None) -> Rebuilt | None:
     """The result, or None when refused; any other exception fails the test."""
     try:
-        return rebuild(text, kind, OWN, FOREIGN, BOTH)
+        return rebuild(text, kind, OWN, FOREIGN, BOTH, screen)
     except SdpError:
         return None
 
 
-def assert_safe(rebuilt: Rebuilt, kind: Kind) -> None:
+def assert_safe(rebuilt: Rebuilt, kind: Kind, screen: ScreenDirection | None) -> None:
     lines = rebuilt.text.split("\r\n")
     assert lines.pop() == ""
     assert [line for line in lines if not LINE.fullmatch(line)] == []
@@ -64,13 +68,19 @@ def assert_safe(rebuilt: Rebuilt, kind: Kind) -> None:
         for word in re.split(r"[ =;,/]", line):
             if ":" in word and is_address(word):
                 assert word in own_texts
-    assert len(rebuilt.media) == len(set(rebuilt.media)) <= 2
-    assert all(0 <= number <= 127 and not 64 <= number <= 95 for number in rebuilt.payload_types)
-    assert rebuilt.audio_payload_types <= rebuilt.payload_types
-    fixed = rebuild(rebuilt.text, kind, OWN, FOREIGN, BOTH)
+    roles = [medium.role for medium in rebuilt.media]
+    assert len(roles) == len(set(roles)) == rebuilt.text.count("\r\nm=")
+    assert set(roles) <= BOTH | ({"screen"} if screen else set())
+    for medium in rebuilt.media:
+        assert all(0 <= number <= 127 and not 64 <= number <= 95 for number in medium.payload_types)
+        assert medium.sends or medium.receives or not medium.payload_types
+        sends, receives = MOST[screen] if screen and medium.role == "screen" else (True, True)
+        assert medium.sends <= sends
+        assert medium.receives <= receives
+    fixed = rebuild(rebuilt.text, kind, OWN, FOREIGN, BOTH, screen)
     assert fixed.text == rebuilt.text
     assert fixed.removed_candidates == 0
-    assert (fixed.payload_types, fixed.media) == (rebuilt.payload_types, rebuilt.media)
+    assert fixed.media == rebuilt.media
 
 
 def is_address(word: str) -> bool:
@@ -81,10 +91,10 @@ def is_address(word: str) -> bool:
     return True
 
 
-def check(text: str, kind: Kind) -> Rebuilt | None:
-    rebuilt = attempt(text, kind)
+def check(text: str, kind: Kind, screen: ScreenDirection | None = None) -> Rebuilt | None:
+    rebuilt = attempt(text, kind, screen)
     if rebuilt is not None:
-        assert_safe(rebuilt, kind)
+        assert_safe(rebuilt, kind, screen)
     return rebuilt
 
 
@@ -179,14 +189,37 @@ def hostile_lines(draw: st.DrawFn) -> str:
     )
 
 
-@given(st.sampled_from(SAMPLES), kinds, st.lists(st.tuples(st.integers(0, 400), hostile_lines()), max_size=6))
+@given(
+    st.sampled_from(SAMPLES),
+    kinds,
+    screens,
+    st.lists(st.tuples(st.integers(0, 400), hostile_lines()), max_size=6),
+)
 def test_a_real_description_with_hostile_lines_in_it_is_refused_or_safe(
-    text: str, kind: Kind, inserted: list[tuple[int, str]]
+    text: str, kind: Kind, screen: ScreenDirection | None, inserted: list[tuple[int, str]]
 ) -> None:
     lines = text.split("\r\n")
     for at, line in inserted:
         lines.insert(1 + at % len(lines), line)
-    check("\r\n".join(lines), kind)
+    check("\r\n".join(lines), kind, screen)
+
+
+with_screen = st.lists(
+    st.one_of(hostile_lines(), st.sampled_from(["a=sendrecv", "a=sendonly", "a=recvonly", "a=inactive"])),
+    max_size=4,
+)
+
+
+@given(st.sampled_from(SAMPLES), kinds, screens, st.sampled_from([0, 9]), with_screen)
+def test_a_real_description_with_a_screen_in_it_is_refused_or_safe(
+    text: str, kind: Kind, screen: ScreenDirection | None, port: int, lines: list[str]
+) -> None:
+    section = [
+        *(f"m=video {port} UDP/TLS/RTP/SAVPF 96", "a=mid:screen", "a=rtpmap:96 VP8/90000", "a=rtcp-mux"),
+        *("a=ice-ufrag:abcd", "a=ice-pwd:abcdefghijklmnopqrstuv", "a=setup:active"),
+        *(f"a=fingerprint:SHA-256 {':'.join(['ab'] * 32)}", *lines),
+    ]
+    check(text + "".join(f"{line}\r\n" for line in section), kind, screen)
 
 
 @given(kinds, st.lists(hostile_lines(), max_size=12), st.lists(hostile_lines(), max_size=12), st.booleans())

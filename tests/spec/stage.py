@@ -40,7 +40,7 @@ effect = "allow"
 who = { any = true }
 with = { kind = "any" }
 direction = "both"
-actions = ["presence.see", "chat.send", "call.audio", "call.video",
+actions = ["presence.see", "chat.send", "call.audio", "call.video", "screen.share",
            "guest.invite", "edge.join", "guest.admit"]
 presence = "exact"
 expires = 2999-12-31
@@ -123,6 +123,7 @@ class Rows:
     live: dict[str, tuple[PartyId, PartyId]] = field(default_factory=dict)
     bits_per_second: dict[str, int | None] = field(default_factory=dict)
     withdrawn: list[str] = field(default_factory=list)
+    sendable: dict[tuple[str, PartyId], frozenset[int]] = field(default_factory=dict)
 
     def admit(
         self,
@@ -135,8 +136,17 @@ class Rows:
         self.bits_per_second[session_id] = bits_per_second
 
     def allow_payload_types(
-        self, session_id: str, payload_types: frozenset[int], audio_payload_types: frozenset[int]
-    ) -> None: ...
+        self,
+        session_id: str,
+        party: PartyId,
+        payload_types: frozenset[int],
+        audio_payload_types: frozenset[int],
+    ) -> None:
+        self.sendable[session_id, party] = payload_types
+
+    def stop_payload_types(self, session_id: str, party: PartyId, payload_types: frozenset[int]) -> None:
+        allowed = self.sendable.get((session_id, party), frozenset())
+        self.sendable[session_id, party] = allowed - payload_types
 
     def withdraw(self, session_id: str) -> MediaCount | None:
         self.withdrawn.append(session_id)

@@ -198,6 +198,13 @@ def inside_a_call(frame: Callable[[str], f.ClientFrame], sender: int, accepted: 
     return scene
 
 
+def call_unshare(play: Playbook) -> tuple[Client, f.ClientFrame]:
+    ada, bob = two(play)
+    call_id = play.talking(ada, bob)
+    assert (play >> ada.says(f.CallShare(call_id=call_id))).openings
+    return ada, f.CallUnshare(call_id=call_id)
+
+
 SCENES: dict[type[f.Frame], Scene] = {
     f.Hello: hello,
     f.PresenceSet: presence_set,
@@ -212,6 +219,8 @@ SCENES: dict[type[f.Frame], Scene] = {
     f.CallDecline: inside_a_call(lambda call_id: f.CallDecline(call_id=call_id), 1, accepted=False),
     f.CallCancel: inside_a_call(lambda call_id: f.CallCancel(call_id=call_id), 0, accepted=False),
     f.CallHangUp: inside_a_call(lambda call_id: f.CallHangUp(call_id=call_id), 0, accepted=True),
+    f.CallShare: inside_a_call(lambda call_id: f.CallShare(call_id=call_id), 1, accepted=True),
+    f.CallUnshare: call_unshare,
     f.CallOffer: inside_a_call(lambda call_id: f.CallOffer(call_id=call_id, sdp="v=0"), 0, accepted=True),
     f.CallAnswer: inside_a_call(lambda call_id: f.CallAnswer(call_id=call_id, sdp="v=0"), 1, accepted=True),
     f.CallCandidate: inside_a_call(
@@ -227,6 +236,7 @@ ASKS = {
     f.CallAccept: {Action.CALL_AUDIO},
     f.LobbyAdmit: {Action.GUEST_ADMIT},
     f.CallInvite: {Action.CALL_AUDIO},
+    f.CallShare: {Action.SCREEN_SHARE},
 }
 """What each frame that opens asks about first. All others open nothing."""
 

@@ -20,7 +20,7 @@ from broker.core.frames import (
     ForwardedOffer,
 )
 from broker.core.negotiation import MAX_REFUSED_DESCRIPTIONS
-from tests.spec.playbook import Client, Playbook, effect
+from tests.spec.playbook import Client, Expected, Playbook, effect
 
 FINGERPRINT = ":".join(["AB"] * 32)
 ADA_RELAYED, BOB_RELAYED, EVE_RELAYED = ("198.18.0.1", 50001), ("198.18.0.1", 50002), ("198.18.0.2", 50003)
@@ -34,6 +34,18 @@ def sdp(setup: str = "actpass", media: str = "audio", payload_type: int = 111, e
         "a=ice-ufrag:abcd\r\na=ice-pwd:abcdefghijklmnopqrstuvwx\r\n"
         f"a=fingerprint:sha-256 {FINGERPRINT}\r\na=setup:{setup}\r\na=mid:0\r\na=sendrecv\r\na=rtcp-mux\r\n"
         f"a=rtpmap:{payload_type} {codec}\r\n{extra}"
+    )
+
+
+def screen(
+    setup: str = "actpass", direction: str = "sendonly", payload_type: int = 96, mid: str = "s"
+) -> str:
+    """One more section, to be put behind others: a screen."""
+    return (
+        f"m=video 9 UDP/TLS/RTP/SAVPF {payload_type}\r\nc=IN IP4 10.7.0.9\r\n"
+        "a=ice-ufrag:abcd\r\na=ice-pwd:abcdefghijklmnopqrstuvwx\r\n"
+        f"a=fingerprint:sha-256 {FINGERPRINT}\r\na=setup:{setup}\r\na=mid:{mid}\r\na={direction}\r\n"
+        f"a=rtcp-mux\r\na=rtpmap:{payload_type} VP8/90000\r\n"
     )
 
 
@@ -64,6 +76,39 @@ class Talk:
         return self.play >> sender.says(CallCandidate(call_id=self.call_id, candidate=text, mid="0"))
 
 
+def allowed(talk: Talk, client: Client, payload_types: set[int]) -> Expected:
+    """What this party may send from now on."""
+    return effect(
+        AllowPayloadTypes, session_id=talk.call_id, party=client.party, payload_types=frozenset(payload_types)
+    )
+
+
+@pytest.mark.parametrize(
+    ("offered", "answered", "by_ada", "by_bob"),
+    [
+        ("sendrecv", "sendrecv", {111}, {111}),
+        ("sendrecv", "recvonly", {111}, set()),
+        ("sendrecv", "sendonly", set(), {111}),
+        ("sendonly", "recvonly", {111}, set()),
+        ("recvonly", "sendonly", set(), {111}),
+        ("sendonly", "sendonly", set(), set()),
+        ("sendrecv", "inactive", set(), set()),
+    ],
+)
+def test_each_side_may_send_what_it_negotiated_to_send(
+    offered: str, answered: str, by_ada: set[int], by_bob: set[int]
+) -> None:
+    talk = Talk()
+    talk.offer(talk.ada, sdp().replace("a=sendrecv", f"a={offered}"))
+    outcome = talk.answer(talk.bob, sdp("active").replace("a=sendrecv", f"a={answered}"))
+    assert (
+        outcome
+        << allowed(talk, talk.ada, by_ada)
+        << allowed(talk, talk.bob, by_bob)
+        << talk.ada.told(ForwardedAnswer)
+    )
+
+
 def test_offer_and_answer_cross_rebuilt_and_name_what_the_relay_may_carry() -> None:
     talk = Talk()
     offered = talk.offer(talk.ada, sdp(extra="a=unheard:of\r\n"))
@@ -74,7 +119,8 @@ def test_offer_and_answer_cross_rebuilt_and_name_what_the_relay_may_carry() -> N
     answered = talk.answer(talk.bob)
     assert (
         answered
-        << effect(AllowPayloadTypes, session_id=talk.call_id, payload_types=frozenset({111}))
+        << allowed(talk, talk.ada, {111})
+        << allowed(talk, talk.bob, {111})
         << talk.ada.told(ForwardedAnswer, call_id=talk.call_id)
     )
 

@@ -12,8 +12,21 @@ import pytest
 from auth.principal import PartyId
 from broker.core.commands import ConnectionId
 from broker.core.events import Disconnected, SignOutRequested
-from broker.core.frames import CallAccept, CallHangUp, CallInvite, ChatAccepted, ChatSend, Error, PresenceSet
+from broker.core.frames import (
+    CallAccept,
+    CallAnswer,
+    CallHangUp,
+    CallInvite,
+    CallOffer,
+    CallShare,
+    CallUnshare,
+    ChatAccepted,
+    ChatSend,
+    Error,
+    PresenceSet,
+)
 from tests.spec.stage import Sent, Stage
+from tests.spec.test_negotiation import screen, sdp
 
 
 @pytest.fixture
@@ -239,3 +252,36 @@ async def test_a_status_of_somebody_who_never_appeared_is_not_told(stage: Stage)
     stage.commit(works=False)
     stage.settle()
     assert alice.frames == []
+
+
+async def test_the_end_of_a_share_overtakes_what_the_relay_was_to_carry_for_it(stage: Stage) -> None:
+    alice, bob = stage.connect("alice"), stage.connect("bob")
+    call_id = call_between(stage)
+    stage.send("alice", CallShare(call_id=call_id))
+    stage.settle()
+    chat(stage, "holds back all that follows")
+    stage.send("alice", CallOffer(call_id=call_id, sdp=sdp() + screen()))
+    stage.send("bob", CallAnswer(call_id=call_id, sdp=sdp("active") + screen("active", "recvonly")))
+    stage.send("alice", CallUnshare(call_id=call_id))
+    assert alice.types()[-1] == bob.types()[-1] == "call.share_ended"
+    stage.settle()
+    assert alice.types()[-1] == "call.answer"
+    assert not any(stage.rows.sendable.values())
+    stage.send("alice", CallOffer(call_id=call_id, sdp=sdp() + screen()))
+    stage.send("bob", CallAnswer(call_id=call_id, sdp=sdp("active") + screen("active", "recvonly")))
+    assert set(stage.rows.sendable.values()) == {frozenset({111})}
+
+
+async def test_a_share_that_ends_takes_its_payload_types_from_the_relay_without_waiting(stage: Stage) -> None:
+    stage.connect("alice")
+    stage.connect("bob")
+    call_id = call_between(stage)
+    stage.send("alice", CallShare(call_id=call_id))
+    stage.settle()
+    stage.send("alice", CallOffer(call_id=call_id, sdp=sdp() + screen()))
+    stage.send("bob", CallAnswer(call_id=call_id, sdp=sdp("active") + screen("active", "recvonly")))
+    mine, theirs = ((call_id, PartyId(f"u-{name}")) for name in ("alice", "bob"))
+    assert stage.rows.sendable == {mine: {96, 111}, theirs: {111}}
+    chat(stage, "waits for the disk")
+    stage.send("alice", CallUnshare(call_id=call_id))
+    assert stage.rows.sendable == {mine: {111}, theirs: {111}}

@@ -12,7 +12,6 @@ from relay.turn.events import (
     Admission,
     Admit,
     AllocationGone,
-    AllowPayloadTypes,
     Disown,
     EndSession,
     GoneReason,
@@ -222,20 +221,6 @@ def test_when_an_allocation_goes_its_rows_go_on_both_sides(world: World) -> None
     assert alice.bind(0x4000, second.relayed) == 0
 
 
-def test_rows_carry_the_negotiated_payload_types_from_the_moment_they_are_known(world: World) -> None:
-    alice, bob = connected(world)
-    assert {row.payload_types for row in world.rows.values()} == {frozenset()}
-    world.handle(AllowPayloadTypes("s1", frozenset({96, 111}), frozenset({111})))
-    assert {row.payload_types for row in world.rows.values()} == {frozenset({96, 111})}
-    world.handle(AllowPayloadTypes("s1", frozenset({96}), frozenset()))
-    second = world.client("bob")
-    second.allocate()
-    second.permit(alice.relayed)
-    alice.bind(0x4001, second.relayed)
-    assert {row.payload_types for row in world.rows.values()} == {frozenset({96})}
-    assert bob.relayed != second.relayed
-
-
 def test_what_a_party_sends_passes_its_own_limiter_by_whatever_allocation(world: World) -> None:
     alice, bob = connected(world)
     second = world.client("alice")
@@ -247,10 +232,6 @@ def test_what_a_party_sends_passes_its_own_limiter_by_whatever_allocation(world:
         second.five_tuple: ("session:s1:alice", "total"),
         bob.five_tuple: ("session:s1:bob", "total"),
     }
-
-
-def test_payload_types_of_an_unknown_session_are_no_event(world: World) -> None:
-    assert world.handle(AllowPayloadTypes("s9", frozenset({96}), frozenset())) == []
 
 
 def test_alone_a_credential_admits_its_session_and_no_class_check_applies() -> None:

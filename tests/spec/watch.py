@@ -21,11 +21,12 @@ from broker.core.commands import (
     Opening,
     ReadUndelivered,
     Show,
+    StopPayloadTypes,
     Tell,
     WithdrawMedia,
 )
 from broker.core.events import Connected, Disconnected, Event, SignOutRequested
-from broker.core.frames import CallAccepted, CallCreated, CallEnded, Error, Frame
+from broker.core.frames import CallAccepted, CallCreated, CallEnded, CallShareEnded, CallSharing, Error, Frame
 from broker.core.house import House
 
 PERSONAL_MARK = "\N{SECTION SIGN}"
@@ -43,6 +44,7 @@ class Watch:
         self._hosts: dict[PartyId, PartyId] = {}
         self._admitted: dict[str, tuple[PartyId, PartyId]] = {}
         self._ended: set[str] = set()
+        self._sharing: dict[str, PartyId] = {}
 
     def see(self, event: Event, commands: list[Command], now: Now) -> None:
         """Raises AssertionError when a law is broken."""
@@ -88,13 +90,21 @@ class Watch:
                 assert effect.session_id in self._admitted
                 assert effect.session_id not in self._ended, "withdrawn twice"
                 self._ended.add(effect.session_id)
-            case AllowPayloadTypes():
-                assert effect.session_id in self._admitted
+            case AllowPayloadTypes() | StopPayloadTypes():
+                assert effect.party in self._admitted[effect.session_id]
                 assert effect.session_id not in self._ended
+                self._only_the_sharer_sends_a_screen(effect)
             case CloseConnection():
                 del self._sockets[effect.connection_id]
             case Show() | Tell():
                 self._frame(effect.connection_id, effect.frame)
+
+    def _only_the_sharer_sends_a_screen(self, effect: AllowPayloadTypes | StopPayloadTypes) -> None:
+        """What is known to be video passes in a call without video only from who shares."""
+        call = self._house.calls[effect.session_id]
+        if isinstance(effect, AllowPayloadTypes) and "video" not in call.media:
+            video = effect.payload_types - effect.audio_payload_types
+            assert not video or self._sharing.get(effect.session_id) == effect.party, "a screen of nobody"
 
     def _to_an_open_socket(self, effect: Any) -> None:
         if isinstance(effect, Show | Tell | CloseConnection | ReadUndelivered):
@@ -102,6 +112,12 @@ class Watch:
 
     def _frame(self, connection_id: ConnectionId, frame: Frame) -> None:
         party = self._sockets[connection_id]
+        if isinstance(frame, CallSharing):
+            assert frame.party in self._admitted[frame.call_id]
+            assert self._sharing.setdefault(frame.call_id, PartyId(frame.party)) == frame.party, "two screens"
+        if isinstance(frame, CallShareEnded):
+            assert self._house.calls[frame.call_id].share is None
+            self._sharing.pop(frame.call_id, None)
         if isinstance(frame, CallCreated | CallAccepted):
             assert frame.call_id not in self._ended, "credentials for a call that is over"
             assert party in self._admitted[frame.call_id], "credentials for somebody who is not in the call"

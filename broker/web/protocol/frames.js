@@ -11,6 +11,8 @@
 
 /** @typedef {"hung_up" | "declined" | "cancelled" | "answered_elsewhere" | "no_answer" | "party_left" | "time_limit" | "policy" | "record_unavailable" | "edge_stopping"} EndReason */
 
+/** @typedef {"stopped" | "time_limit" | "policy" | "record_unavailable"} ShareEndReason */
+
 /**
  * @typedef {object} ClientProgram
  * @property {string} name
@@ -107,6 +109,20 @@
 /**
  * @typedef {object} CallHangUp
  * @property {"call.hang_up"} type
+ * @property {string} call_id
+ */
+
+/**
+ * This party wants to show its screen in this call; it offers the further video once `call.sharing` says
+ * so.
+ * @typedef {object} CallShare
+ * @property {"call.share"} type
+ * @property {string} call_id
+ */
+
+/**
+ * @typedef {object} CallUnshare
+ * @property {"call.unshare"} type
  * @property {string} call_id
  */
 
@@ -262,6 +278,14 @@
  */
 
 /**
+ * To both connections of the call: this party shows its screen now. What it shows is not inspected.
+ * @typedef {object} CallSharing
+ * @property {"call.sharing"} type
+ * @property {string} call_id
+ * @property {string} party
+ */
+
+/**
  * @typedef {object} Error
  * @property {"error"} type
  * @property {string} code
@@ -316,6 +340,15 @@
  */
 
 /**
+ * To both: this party's screen is not shown any more. When the call ends, `call.ended` alone says it.
+ * @typedef {object} CallShareEnded
+ * @property {"call.share_ended"} type
+ * @property {string} call_id
+ * @property {string} party
+ * @property {ShareEndReason} reason
+ */
+
+/**
  * @typedef {object} ForwardedOffer
  * @property {"call.offer"} type
  * @property {string} call_id
@@ -337,8 +370,8 @@
  * @property {string} mid
  */
 
-/** @typedef {Hello | PresenceSet | ChatSend | ChatReceived | InvitationCreate | InvitationRevoke | LobbyAdmit | LobbyRefuse | CallInvite | CallAccept | CallDecline | CallCancel | CallHangUp | CallOffer | CallAnswer | CallCandidate} ClientFrame */
+/** @typedef {Hello | PresenceSet | ChatSend | ChatReceived | InvitationCreate | InvitationRevoke | LobbyAdmit | LobbyRefuse | CallInvite | CallAccept | CallDecline | CallCancel | CallHangUp | CallShare | CallUnshare | CallOffer | CallAnswer | CallCandidate} ClientFrame */
 
-/** @typedef {InsiderWelcome | GuestWelcome | PresenceChanged | ChatAccepted | ChatMessage | InvitationCreated | LobbyWaiting | LobbyAdmitted | CallCreated | CallRing | CallAccepted | Error | PresenceStatus | ContactGone | InvitationRevoked | LobbyLeft | LobbyRefused | CallEnded | ForwardedOffer | ForwardedAnswer | ForwardedCandidate} EdgeFrame */
+/** @typedef {InsiderWelcome | GuestWelcome | PresenceChanged | ChatAccepted | ChatMessage | InvitationCreated | LobbyWaiting | LobbyAdmitted | CallCreated | CallRing | CallAccepted | CallSharing | Error | PresenceStatus | ContactGone | InvitationRevoked | LobbyLeft | LobbyRefused | CallEnded | CallShareEnded | ForwardedOffer | ForwardedAnswer | ForwardedCandidate} EdgeFrame */
 
 export {};

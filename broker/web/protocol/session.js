@@ -91,6 +91,8 @@ const FRAMES = {
   "call.ring": calls.rings,
   "call.accepted": calls.accepted,
   "call.ended": calls.ended,
+  "call.sharing": (state) => [state, []],
+  "call.share_ended": (state) => [state, []],
   "call.offer": (state, { call_id, sdp }) =>
     calls.toMedia(state, call_id, { command: "media.describe", kind: "offer", sdp }),
   "call.answer": (state, { call_id, sdp }) =>
