@@ -15,6 +15,7 @@ from broker.client.connection import Connection, new_ref
 from broker.client.errors import CallOver, EdgeClosed, EdgeError, EdgeMisspoke, EdgeRefused, MediaFailed
 from broker.client.media import MediaCounts, MediaKind, MediaPeer
 from broker.client.relay_path import RelayPath, RelayTransport, find_relay_path
+from broker.client.sharing import SHARE_TIMEOUT_SECONDS, Sharing
 from broker.core.frames import (
     CallAccept,
     CallAccepted,
@@ -27,6 +28,8 @@ from broker.core.frames import (
     CallInvite,
     CallOffer,
     CallRing,
+    CallShareEnded,
+    CallSharing,
     ClientFrame,
     Contact,
     EdgeFrame,
@@ -35,6 +38,7 @@ from broker.core.frames import (
     ForwardedAnswer,
     ForwardedCandidate,
     ForwardedOffer,
+    ShareEndReason,
 )
 
 CONNECT_TIMEOUT_SECONDS = 30.0
@@ -58,6 +62,8 @@ class CallReport:
     audio_frames_received: int
     video_frames_sent: int
     video_frames_received: int
+    screen_frames_sent: int
+    screen_frames_received: int
     bytes_sent: int
     bytes_received: int
 
@@ -80,6 +86,7 @@ class Call:
         self.media = tuple(media)
         self.end_reason: EndReason | None = None
         self.refusals: deque[EdgeRefused] = deque(maxlen=KEPT_REFUSALS)
+        self._sharing = Sharing(connection, call_id, counterpart.party, tasks)
         self._connection = connection
         self._role = role
         self._tls = tls
@@ -131,6 +138,31 @@ class Call:
         async with asyncio.timeout(END_TIMEOUT_SECONDS):
             await self._over.wait()
 
+    @property
+    def sharing(self) -> str | None:
+        """The party that shows its screen now."""
+        return self._sharing.party
+
+    @property
+    def share_end_reason(self) -> ShareEndReason | None:
+        """Why the last share of the call ended, while there is no other."""
+        return self._sharing.end_reason
+
+    async def share(self, timeout_seconds: float = SHARE_TIMEOUT_SECONDS) -> None:
+        """Shows a synthetic screen to the other side; returns once both have agreed on it. When it raises,
+        nothing is shared.
+
+        Raises EdgeRefused, ShareOver, CallOver, EdgeClosed, MediaFailed, TimeoutError.
+        """
+        await self.connected()
+        if self._over.is_set():
+            raise self._failure or EdgeClosed(None)
+        await self._sharing.share(timeout_seconds)
+
+    async def unshare(self) -> None:
+        """Ends one's own share and waits for the edge to say so; nothing when there is none."""
+        await self._sharing.unshare()
+
     async def report(self) -> CallReport:
         """What has passed so far, or in all once the call is over."""
         now = self._ended_at or asyncio.get_running_loop().time()
@@ -145,6 +177,8 @@ class Call:
             audio_frames_received=counts.audio_frames_received,
             video_frames_sent=counts.video_frames_sent,
             video_frames_received=counts.video_frames_received,
+            screen_frames_sent=counts.screen_frames_sent,
+            screen_frames_received=counts.screen_frames_received,
             bytes_sent=counts.bytes_sent,
             bytes_received=counts.bytes_received,
         )
@@ -154,7 +188,9 @@ class Call:
         try:
             while not self._over.is_set():
                 frame = await self._connection.take(self._is_mine, None)
-                await self._follow(frame)
+                async with self._sharing.turn:
+                    await self._follow(frame)
+                    await self._sharing.offer()
         except EdgeClosed as closed:
             self._fail(closed)
             self._finish(None)
@@ -184,18 +220,26 @@ class Call:
             case CallAccepted():
                 await self._begin(frame)
             case ForwardedOffer() if self._peer is not None:
+                self._sharing.crossed()
                 answer = await self._peer.answer(frame.sdp)
                 await self._connection.send(CallAnswer(call_id=self.call_id, sdp=answer))
             case ForwardedAnswer() if self._peer is not None:
                 await self._peer.apply_answer(frame.sdp)
+                self._sharing.answered()
             case ForwardedCandidate() if self._peer is not None:
                 await self._peer.add_candidate(frame.candidate, frame.mid)
+            case CallSharing():
+                self._sharing.began(frame)
+            case CallShareEnded():
+                self._sharing.ended(frame)
             case CallEnded():
                 self._fail(CallOver(frame.reason))
                 self._finish(frame.reason)
             case Error():
                 refusal = EdgeRefused.from_frame(frame)
                 self.refusals.append(refusal)
+                if self._sharing.is_refused(refusal):
+                    return
                 self._fail(refusal)
                 if self._role == "callee" and not self._answered:
                     # What was refused is the acceptance itself.
@@ -214,6 +258,7 @@ class Call:
             return
         relay = accepted.ice_server.model_copy(update={"urls": [self._path.url]})
         self._peer = MediaPeer(relay, self.media, self._tls, self._media_changed, self._tasks.start)
+        self._sharing.peer = self._peer
         if self._role == "caller":
             offer = await self._peer.offer()
             if self._is_leaving():
@@ -242,6 +287,7 @@ class Call:
     def _fail(self, failure: EdgeError) -> None:
         if self._failure is None:
             self._failure = failure
+        self._sharing.fails(failure)
         if self._connected_at is None:
             self._accepted.set()
             self._settled.set()
@@ -251,6 +297,7 @@ class Call:
             self.end_reason = reason
             self._ended_at = asyncio.get_running_loop().time()
             self._leaving = True
+            self._sharing.call_ended()
             self._over.set()
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from broker.core.frames import EndReason, Error
+from broker.core.frames import EndReason, Error, ShareEndReason
 
 
 class EdgeError(Exception):
@@ -45,6 +45,14 @@ class CallOver(EdgeError):  # noqa: N818
     """The call ended before it was what the caller waited for."""
 
     def __init__(self, reason: EndReason) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+class ShareOver(EdgeError):  # noqa: N818
+    """The share ended before it was what the caller waited for."""
+
+    def __init__(self, reason: ShareEndReason) -> None:
         super().__init__(reason)
         self.reason = reason
 

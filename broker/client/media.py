@@ -3,7 +3,9 @@
 aiortc is pinned (pyproject.toml), because what it and aioice do not offer is reached by private names here; a
 contract test holds the names. Needed: the nominated candidate pair (`RTCIceTransport._connection`,
 `Connection._nominated`), the certificate trust of TURN over TLS (`Connection.turn_ssl`), and an end to a
-relay that does not answer (`Connection._protocols`, `TurnTransport.__close_task`).
+relay that does not answer (`Connection._protocols`, `TurnTransport.__close_task`), and to take back an offer,
+for which there is no rollback (`RTCPeerConnection.__setSignalingState`, `.__pendingLocalDescription`,
+`RTCRtpTransceiver._set_mid`, `._set_mline_index`).
 """
 
 from __future__ import annotations
@@ -28,6 +30,7 @@ from aiortc import (
     RTCIceTransport,
     RTCIceTransportPolicy,
     RTCPeerConnection,
+    RTCRtpTransceiver,
     RTCSessionDescription,
     VideoStreamTrack,
 )
@@ -48,6 +51,8 @@ _AUDIO_RATE = 48000
 _AUDIO_SAMPLES = _AUDIO_RATE // 50
 _TONE_HZ = 400  # divides the rate, so that every 20 ms block is the same block
 _WIDTH, _HEIGHT = 320, 240
+_FRAMES_PER_SECOND = 30
+_VIDEO_CLOCK = 90_000
 
 
 class Tone(AudioStreamTrack):
@@ -100,6 +105,25 @@ class MovingPicture(VideoStreamTrack):
         return frame
 
 
+class Screen(MovingPicture):
+    """The same picture, which after a pause goes on in time, without a burst of what was missed."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._began: float | None = None
+        self._due = 0.0
+
+    async def next_timestamp(self) -> tuple[int, Fraction]:
+        if self.readyState != "live":
+            raise MediaStreamError
+        now = asyncio.get_running_loop().time()
+        if self._began is None:
+            self._began = self._due = now
+        self._due = max(now, self._due + 1 / _FRAMES_PER_SECOND)
+        await asyncio.sleep(self._due - now)
+        return round((self._due - self._began) * _VIDEO_CLOCK), Fraction(1, _VIDEO_CLOCK)
+
+
 @dataclass(slots=True)
 class MediaCounts:
     """What one peer connection has carried; bytes are those of the DTLS transport, SRTP and RTCP included."""
@@ -109,6 +133,8 @@ class MediaCounts:
     audio_frames_received: int = 0
     video_frames_sent: int = 0
     video_frames_received: int = 0
+    screen_frames_sent: int = 0
+    screen_frames_received: int = 0
     bytes_sent: int = 0
     bytes_received: int = 0
 
@@ -143,10 +169,13 @@ class MediaPeer:
         self._start = start
         self._tone = Tone()
         self._picture = MovingPicture()
+        self._screen = Screen()
+        self._shows_screen = False
+        self._before_offer: tuple[SessionDescription | None, set[str | None]] = None, set()
         self._counts = MediaCounts()
         self._held: list[tuple[str, str]] = []
         self._described: asyncio.Task[None] | None = None
-        self._sinks: set[str] = set()
+        self._sinks: set[MediaStreamTrack] = set()
         self._selected_pair: str | None = None
         self._described_remotely = False
         self._remote_ufrag: str | None = None
@@ -161,7 +190,47 @@ class MediaPeer:
         """Takes an offer, the first or a later one of the same ICE session, and answers it."""
         await self._describe_remotely(offer, "offer")
         self._add_tracks()
+        section = self._screen_section()
+        if section is not None and not self._shows_screen:
+            section.direction = "recvonly"
         return await self._describe_locally()
+
+    @property
+    def is_stable(self) -> bool:
+        """Whether no offer, of either side, waits for its answer."""
+        return self._peer.signalingState == "stable"
+
+    async def offer_screen(self) -> str:
+        """A further offer, in which this side sends a screen."""
+        mids = {transceiver.mid for transceiver in self._peer.getTransceivers()}
+        # The library keeps an offer there also once it has been answered.
+        described = self._peer._RTCPeerConnection__pendingLocalDescription  # type: ignore[attr-defined]
+        self._before_offer = described, mids
+        self._shows_screen = True
+        section = self._screen_section()
+        if section is None:
+            self._peer.addTransceiver(self._screen, "sendonly")
+        else:
+            section.sender.replaceTrack(self._screen)
+            section.direction = "sendonly"
+        return await self._describe_locally()
+
+    def hide_screen(self) -> None:
+        """Nothing is sent of it any more. What was negotiated stays: it needs no offer to send nothing."""
+        section = self._screen_section()
+        if section is not None and self._shows_screen:
+            section.sender.replaceTrack(None)
+        self._shows_screen = False
+
+    def take_back_offer(self) -> None:
+        """The edge has refused the further offer: as if it had never been made."""
+        described, mids = self._before_offer
+        for transceiver in self._peer.getTransceivers():
+            if transceiver.mid not in mids:
+                transceiver._set_mid(None)  # type: ignore[arg-type]
+                transceiver._set_mline_index(None)  # type: ignore[arg-type]
+        self._peer._RTCPeerConnection__pendingLocalDescription = described  # type: ignore[attr-defined]
+        self._peer._RTCPeerConnection__setSignalingState("stable")  # type: ignore[attr-defined]
 
     async def apply_answer(self, answer: str) -> None:
         await self._describe_remotely(answer, "answer")
@@ -194,6 +263,7 @@ class MediaPeer:
             elif entry.type == "transport":
                 counts.bytes_sent, counts.bytes_received = entry.bytesSent, entry.bytesReceived
         counts.video_frames_sent = self._picture.frames
+        counts.screen_frames_sent = self._screen.frames
         return counts
 
     async def close(self) -> None:
@@ -264,12 +334,19 @@ class MediaPeer:
         for candidate, mid in self._held:
             await self._apply_candidate(candidate, mid)
         self._held.clear()
-        for receiver in self._peer.getReceivers():
+        screen = self._screen_section()
+        for transceiver in self._peer.getTransceivers():
             # Typed as a track, but None until the counterpart sends this kind.
-            track: MediaStreamTrack | None = receiver.track
-            if track and track.id not in self._sinks:
-                self._sinks.add(track.id)
-                self._start(self._sink(track))
+            track: MediaStreamTrack | None = transceiver.receiver.track
+            if track and track not in self._sinks:
+                self._sinks.add(track)
+                self._start(self._sink(track, is_screen=transceiver is screen))
+
+    def _screen_section(self) -> RTCRtpTransceiver | None:
+        """The first video beyond the call's own."""
+        videos = [one for one in self._peer.getTransceivers() if one.kind == "video"]
+        own = 1 if "video" in self._kinds else 0
+        return videos[own] if len(videos) > own else None
 
     async def _apply_candidate(self, candidate: str, mid: str) -> None:
         try:
@@ -282,12 +359,14 @@ class MediaPeer:
         except (AssertionError, ValueError, IndexError):
             self.candidates_ignored += 1
 
-    async def _sink(self, track: MediaStreamTrack) -> None:
+    async def _sink(self, track: MediaStreamTrack, *, is_screen: bool) -> None:
         try:
             while True:
                 await track.recv()
                 if track.kind == "audio":
                     self._counts.audio_frames_received += 1
+                elif is_screen:
+                    self._counts.screen_frames_received += 1
                 else:
                     self._counts.video_frames_received += 1
         except MediaStreamError:

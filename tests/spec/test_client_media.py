@@ -57,6 +57,17 @@ async def test_the_private_names_of_the_pinned_media_library_are_there() -> None
     assert "self.remote_candidate" in inspect.getsource(aioice.ice.CandidatePair)
 
 
+async def test_what_takes_an_offer_back_in_the_pinned_media_library_is_there() -> None:
+    connection = RTCPeerConnection(RTCConfiguration(iceServers=[]))
+    for name in ("__pendingLocalDescription", "__setSignalingState"):
+        assert hasattr(connection, f"_RTCPeerConnection{name}")
+    transceiver = connection.addTransceiver("video")
+    transceiver._set_mid("1")
+    transceiver._set_mline_index(1)
+    assert (transceiver.mid, transceiver._get_mline_index()) == ("1", 1)
+    await connection.close()
+
+
 async def test_the_library_knows_how_to_use_nothing_but_the_relay() -> None:
     peer = RTCPeerConnection(RTCConfiguration(iceServers=[], iceTransportPolicy=RTCIceTransportPolicy.RELAY))
     peer.addTransceiver("audio")
