@@ -13,6 +13,7 @@ import { EdgeSocket } from "./protocol/socket.js";
 import { newSession } from "./protocol/state.js";
 import { CallMedia } from "./rtc/call-media.js";
 import { closeDevices, openDevices } from "./rtc/devices.js";
+import { openScreen } from "./rtc/screen.js";
 
 /** Fires `change` after every event, and `announce` (detail: the command) for what is to be read out. */
 export class Client extends EventTarget {
@@ -22,6 +23,8 @@ export class Client extends EventTarget {
   localStream = null;
   /** @type {CallMedia | null} */
   media = null;
+  /** What this person shows or is about to. @type {MediaStreamTrack | null} */
+  #screen = null;
   /** Chosen devices, and which kinds to use at all. @type {Wish} */
   wish = { audio: true, video: true };
   #socket;
@@ -86,6 +89,14 @@ export class Client extends EventTarget {
         return this.media?.describe(command.kind, command.sdp);
       case "media.candidate":
         return this.media?.addCandidate(command.candidate, command.mid);
+      case "screen.acquire":
+        return void this.#acquireScreen(command.attempt);
+      case "screen.show":
+        return this.#screen === null ? undefined : this.media?.showScreen(this.#screen);
+      case "screen.offer_again":
+        return this.media?.offerAgain();
+      case "screen.release":
+        return this.#releaseScreen();
       case "media.enable":
         return this.#enable(command.kind, command.enabled);
       case "media.close":
@@ -127,17 +138,37 @@ export class Client extends EventTarget {
     this.dispatch({ event: "devices.ready", attempt, remarks });
   }
 
+  /** @param {number} attempt */
+  async #acquireScreen(attempt) {
+    const { track, sentence } = await openScreen();
+    if (track === null) return this.dispatch({ event: "screen.failed", attempt, sentence });
+    if (this.state.call?.attempt !== attempt || this.state.call.screen !== "choosing") return track.stop();
+    this.#screen = track;
+    // The browser has a way of its own to stop it.
+    track.addEventListener("ended", () => {
+      if (this.#screen === track) this.dispatch({ event: "screen.stop" });
+    });
+    this.dispatch({ event: "screen.ready", attempt });
+  }
+
+  #releaseScreen() {
+    this.#screen?.stop();
+    this.#screen = null;
+    this.media?.hideScreen();
+  }
+
   /** @param {Extract<Command, {command: "media.open"}>} command */
   #openMedia({ attempt, role, media, ice_server }) {
     this.media?.close();
-    this.media = new CallMedia(ice_server, this.localStream ?? new MediaStream(), {
+    this.media = new CallMedia(ice_server, media, this.localStream ?? new MediaStream(), {
       described: (kind, sdp) => this.dispatch({ event: "media.described", attempt, kind, sdp }),
       gathered: (candidate, mid) => this.dispatch({ event: "media.gathered", attempt, candidate, mid }),
       connected: () => this.dispatch({ event: "media.connected", attempt, now_ms: Date.now() }),
       interrupted: () => this.dispatch({ event: "media.interrupted", attempt }),
       failed: (sentence) => this.dispatch({ event: "media.failed", attempt, sentence }),
+      screenFailed: (sentence) => this.dispatch({ event: "screen.failed", attempt, sentence }),
     });
-    if (role === "caller") this.media.offer(media);
+    if (role === "caller") this.media.offer();
   }
 
   /**
@@ -149,6 +180,7 @@ export class Client extends EventTarget {
   }
 
   #closeMedia() {
+    this.#releaseScreen();
     this.media?.close();
     this.media = null;
     closeDevices(this.localStream);

@@ -19,7 +19,7 @@ def _credentials(edge: dict[str, Any], login: str) -> tuple[str, str]:
     return person["login"], person["password"]
 
 
-async def _host_and_guest(browsing: Browsing, edge: dict[str, Any]) -> tuple[Page, Page]:
+async def host_and_guest(browsing: Browsing, edge: dict[str, Any]) -> tuple[Page, Page]:
     host = await browsing.open(edge["inside"])
     await sign_in(host, *_credentials(edge, "alice"))
     guest = await browsing.open(edge["guest_link"])
@@ -32,7 +32,7 @@ async def _host_and_guest(browsing: Browsing, edge: dict[str, Any]) -> tuple[Pag
 async def test_an_insider_and_a_guest_chat_and_see_each_other_through_the_relay(
     browsing: Browsing, edge: dict[str, Any]
 ) -> None:
-    host, guest = await _host_and_guest(browsing, edge)
+    host, guest = await host_and_guest(browsing, edge)
     await write(host, "Good morning, Gordon.")
     await expect(guest.get_by_role("log")).to_contain_text("Good morning, Gordon.")
     await expect(host.get_by_role("log")).to_contain_text("Sent")

@@ -8,6 +8,7 @@
 
 import { isLive } from "../protocol/calls.js";
 import { duration, nameWithSide } from "../protocol/words.js";
+import { canShowScreen } from "../rtc/screen.js";
 import { ClientElement } from "./client-element.js";
 import { sideBadge } from "./contact-words.js";
 import { button, make, setText, showList } from "./markup.js";
@@ -16,6 +17,7 @@ import { CallFigures } from "./tg-call-figures.js";
 
 const PRIVACY = "One-to-one sound and picture are encrypted end to end between the two of you: the edge passes them on and " +
   "does not inspect them. Chat is different: it goes through the edge, which can read it and keeps a record of it.";
+const SCREEN_PRIVACY = "It is encrypted end to end like the call, and what it shows is not inspected.";
 const EVERY_SECOND_MS = 1000;
 
 class CallView extends ClientElement {
@@ -24,17 +26,22 @@ class CallView extends ClientElement {
   #timer = make("span", { class: "timer", role: "timer", "aria-label": "Call time" });
   #remote = make("video", { class: "remote", autoplay: true, playsinline: true, "aria-label": "Picture of the other party" });
   #local = make("video", { class: "local", autoplay: true, playsinline: true, muted: true, "aria-label": "Your own picture" });
+  #screen = make("video", { class: "screen", autoplay: true, playsinline: true, muted: true, "aria-label": "Screen of the other party" });
+  #sharing = make("p", { class: "sharing", role: "status" });
+  #shareTrouble = make("p", { class: "share-trouble" });
   #noPicture = make("p", { class: "no-picture" });
   #remarks = make("ul", { class: "plain remarks" });
   #people = make("ul", { class: "plain people", "aria-label": "Participants" });
   #mute = button("Mute", () => this.#toggleMute());
   #camera = button("Camera off", () => this.#toggleCamera());
+  #share = button("Share screen", () => this.client.dispatch({ event: "screen.start" }));
+  #unshare = button("Stop sharing", () => this.client.dispatch({ event: "screen.stop" }));
   #hangUp = button("Hang up", () => this.client.dispatch({ event: "call.leave" }), { class: "danger" });
   #close = button("Close", () => this.client.dispatch({ event: "call.dismiss" }), { class: "primary" });
   #play = button("Play sound", () => void this.#remote.play());
   #privacy = make("p", { class: "soft privacy" }, PRIVACY);
   #figures = new CallFigures();
-  #stage = make("div", { class: "stage" }, this.#noPicture, this.#remote, this.#local);
+  #stage = make("div", { class: "stage" }, this.#noPicture, this.#screen, this.#remote, this.#local);
   #ending = make("p", { class: "ending" });
   #participants = make("div", {}, make("h3", {}, "Participants"), this.#people);
   #tick = 0;
@@ -47,14 +54,18 @@ class CallView extends ClientElement {
   build() {
     // The attribute alone does not silence an element made by a script.
     this.#local.muted = true;
+    this.#screen.muted = true;
     this.#remote.addEventListener("resize", () => this.show(this.client.state));
     this.append(
       make("header", {}, this.#title, this.#timer),
       this.#phase,
       this.#ending,
       this.#remarks,
+      this.#sharing,
+      this.#shareTrouble,
       this.#stage,
-      make("div", { class: "controls" }, this.#mute, this.#camera, this.#play, this.#hangUp, this.#close),
+      make("div", { class: "controls" }, this.#mute, this.#camera, this.#share, this.#unshare, this.#play, this.#hangUp,
+        this.#close),
       this.#participants,
       this.#privacy,
       this.#figures,
@@ -77,6 +88,7 @@ class CallView extends ClientElement {
     showList(this.#remarks, remarks.map((text) => ({ text })), ({ text }) => text, ({ text }) => make("li", {}, text));
     this.#showPeople(state.you, call.peer);
     this.#showStreams(live);
+    this.#showSharing(state.you, call, live);
     this.#showControls(call, live);
     if (call.attempt !== this.#attempt) {
       this.#attempt = call.attempt;
@@ -120,6 +132,34 @@ class CallView extends ClientElement {
     this.#stage.toggleAttribute("data-picture", picture);
     this.#local.hidden = !local?.getVideoTracks().some((track) => track.enabled);
     this.#figures.follow(live ? this.client.media : null);
+  }
+
+  /**
+   * @param {Contact | null} you
+   * @param {Call} call
+   * @param {boolean} live
+   */
+  #showSharing(you, call, live) {
+    const theirs = live && call.sharing === call.peer.party;
+    const mine = live && call.sharing !== null && call.sharing === you?.party;
+    const screen = theirs ? this.client.media?.remoteScreen ?? null : null;
+    if (this.#screen.srcObject !== screen) {
+      this.#screen.srcObject = screen;
+      // Without sound nothing hinders it from playing.
+      if (screen !== null) void this.#screen.play().catch(() => undefined);
+    }
+    this.#screen.hidden = screen === null;
+    this.#stage.toggleAttribute("data-screen", screen !== null);
+    if (screen !== null) this.#noPicture.hidden = true;
+    this.#sharing.hidden = !theirs && !mine;
+    const who = theirs ? `${nameWithSide(call.peer)} shows you their screen.` : `You show your screen to ${nameWithSide(call.peer)}.`;
+    setText(this.#sharing, this.#sharing.hidden ? "" : `${who} ${SCREEN_PRIVACY}`);
+    this.#shareTrouble.hidden = !live || call.share_trouble === null;
+    this.#shareTrouble.replaceChildren(...(live && call.share_trouble !== null ? [problemText(call.share_trouble)] : []));
+    const busy = call.screen === "asking" || call.screen === "shown" || mine;
+    this.#unshare.hidden = !live || !busy;
+    this.#share.hidden = !live || busy || theirs || call.phase !== "active" || !canShowScreen();
+    this.#share.disabled = call.screen === "choosing";
   }
 
   /** @param {boolean} blocked the browser wants a click before it plays sound */

@@ -6,12 +6,14 @@
  */
 
 import { select } from "./conversations.js";
+import * as sharing from "./sharing.js";
 import { announce, send } from "./state.js";
 import { END_REASONS, nameWithSide } from "./words.js";
 
 const GIVEN_UP_KEPT = 20;
 
-/** @type {Pick<Call, "muted" | "camera_off" | "interrupted" | "remarks" | "trouble" | "connected_at_ms" | "ending" | "problem">} */
+/** @type {Pick<Call, "muted" | "camera_off" | "interrupted" | "remarks" | "trouble" | "connected_at_ms" | "ending" | "problem"
+ *   | "sharing" | "screen" | "share_trouble">} */
 const FRESH = {
   muted: false,
   camera_off: false,
@@ -21,6 +23,7 @@ const FRESH = {
   connected_at_ms: null,
   ending: null,
   problem: null,
+  ...sharing.NOT_SHARING,
 };
 
 /**
@@ -165,7 +168,7 @@ export function leave(state) {
     else commands.push(send({ type: "call.hang_up", call_id }));
   }
   const quiet = phase === "incoming" || phase === "preparing";
-  const over = quiet ? null : { ...call, phase: /** @type {const} */ ("ended"), ending: END_REASONS.hung_up };
+  const over = quiet ? null : finished(call, END_REASONS.hung_up);
   return [{ ...giveUp(state, call), call: over }, commands];
 }
 
@@ -195,7 +198,7 @@ export function ended(state, frame) {
  * @returns {Call}
  */
 function finished(call, ending, problem = null) {
-  return { ...call, phase: "ended", ending, problem };
+  return { ...call, ...sharing.NOT_SHARING, phase: "ended", ending, problem };
 }
 
 /**
@@ -243,6 +246,8 @@ export function refused(state, named, problem) {
     // Signals that crossed the end of their call need no word.
     return problem.code === "UNKNOWN_CALL" || problem.code === "CALL_STATE" ? [state, []] : null;
   }
+  const about_screen = sharing.refused(state, call, problem);
+  if (about_screen !== null) return about_screen;
   if (!FATAL_TO_A_CALL.has(problem.code) && call.phase !== "answering") return null;
   const [next, commands] = finish(state, call, problem.sentence, problem);
   return [next, [...commands, send({ type: "call.hang_up", call_id: named.call_id })]];

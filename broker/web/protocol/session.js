@@ -11,6 +11,7 @@ import * as calls from "./calls.js";
 import * as conversations from "./conversations.js";
 import * as invitations from "./invitations.js";
 import { problemOf, withProblem } from "./problems.js";
+import * as sharing from "./sharing.js";
 import { announce, send } from "./state.js";
 import { CONNECTION_LOST } from "./words.js";
 
@@ -45,6 +46,10 @@ const EVENTS = {
   "call.dismiss": calls.dismiss,
   "call.mute": calls.mute,
   "call.camera": calls.camera,
+  "screen.start": sharing.start,
+  "screen.ready": sharing.ready,
+  "screen.failed": sharing.failed,
+  "screen.stop": sharing.stop,
   "devices.ready": calls.devicesReady,
   "media.described": calls.mediaSays,
   "media.gathered": calls.mediaSays,
@@ -91,8 +96,8 @@ const FRAMES = {
   "call.ring": calls.rings,
   "call.accepted": calls.accepted,
   "call.ended": calls.ended,
-  "call.sharing": (state) => [state, []],
-  "call.share_ended": (state) => [state, []],
+  "call.sharing": sharing.began,
+  "call.share_ended": sharing.ended,
   "call.offer": (state, { call_id, sdp }) =>
     calls.toMedia(state, call_id, { command: "media.describe", kind: "offer", sdp }),
   "call.answer": (state, { call_id, sdp }) =>

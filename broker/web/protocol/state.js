@@ -49,6 +49,9 @@
  * @property {string[]} remarks about this person's devices
  * @property {string | null} trouble why no sound or picture passes, until it does
  * @property {number | null} connected_at_ms
+ * @property {string | null} sharing the party that shows its screen, as the edge says
+ * @property {"none" | "choosing" | "asking" | "shown"} screen one's own: being chosen, allowed, or shown
+ * @property {Problem | null} share_trouble why no screen is shown, until the next one is
  * @property {string | null} ending why it is over, as a sentence
  * @property {Problem | null} problem the error that ended it
  */
@@ -113,6 +116,10 @@
  *  | {event: "call.dismiss"}
  *  | {event: "call.mute", muted: boolean}
  *  | {event: "call.camera", off: boolean}
+ *  | {event: "screen.start"}
+ *  | {event: "screen.ready", attempt: number}
+ *  | {event: "screen.failed", attempt: number, sentence: string | null}
+ *  | {event: "screen.stop"}
  *  | {event: "devices.ready", attempt: number, remarks: string[]}
  *  | {event: "media.described", attempt: number, kind: "offer" | "answer", sdp: string}
  *  | {event: "media.gathered", attempt: number, candidate: string, mid: string}
@@ -132,6 +139,10 @@
  *  | {command: "media.describe", kind: "offer" | "answer", sdp: string}
  *  | {command: "media.candidate", candidate: string, mid: string}
  *  | {command: "media.enable", kind: "audio" | "video", enabled: boolean}
+ *  | {command: "screen.acquire", attempt: number}
+ *  | {command: "screen.show"}
+ *  | {command: "screen.offer_again"}
+ *  | {command: "screen.release"}
  *  | {command: "media.close"}
  * } Command
  */

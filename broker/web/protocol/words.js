@@ -1,7 +1,7 @@
 /**
  * Plain words for what the protocol says in codes.
  *
- * @import {Contact, EndReason, ShownStatus} from "./frames.js"
+ * @import {Contact, EndReason, ShareEndReason, ShownStatus} from "./frames.js"
  */
 
 /** @type {Record<EndReason, string>} */
@@ -16,6 +16,14 @@ export const END_REASONS = {
   policy: "The call was ended by your organisation's rules.",
   record_unavailable: "The call was ended because it could no longer be put on record.",
   edge_stopping: "The call ended because the edge is stopping.",
+};
+
+/** @type {Record<ShareEndReason, string>} */
+export const SHARE_END_REASONS = {
+  stopped: "The screen is not shown any more.",
+  time_limit: "The screen was shown for the longest time allowed.",
+  policy: "Showing the screen was ended by your organisation's rules.",
+  record_unavailable: "Showing the screen was ended because it could not be put on record.",
 };
 
 /** @type {Record<ShownStatus, string>} */

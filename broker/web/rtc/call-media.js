@@ -13,6 +13,10 @@ import { relayTrouble } from "./relay-trouble.js";
 
 /** A relay that answers does so in a moment; browsers themselves wait some 40 seconds before they say it did not. */
 const RELAY_PATIENCE_MS = 8000;
+/** An offer that crossed the other side's is made again, each time after twice as long. */
+const OFFER_AGAIN_MS = 100;
+const MAX_OFFERS_REFUSED = 5;
+const SCREEN_REFUSED = "The screen could not be added to the call. Try again.";
 const MEDIA_LOST = "The media connection was lost. Hang up and call again.";
 const DESCRIPTION_REFUSED = "This browser could not use the other side's media description.";
 
@@ -23,15 +27,23 @@ const DESCRIPTION_REFUSED = "This browser could not use the other side's media d
  * @property {() => void} connected
  * @property {() => void} interrupted
  * @property {(sentence: string) => void} failed
+ * @property {(sentence: string) => void} screenFailed
  */
 
 export class CallMedia {
   /** What the other side sends; tracks come and go in it. */
   remoteStream = new MediaStream();
+  /** The other side's screen, while it shows one. */
+  remoteScreen = new MediaStream();
   /** @type {RTCPeerConnection} */
   #connection;
+  #media;
   #localStream;
   #listener;
+  /** The screen this side shows. @type {MediaStreamTrack | null} */
+  #screen = null;
+  #offerDue = false;
+  #offersRefused = 0;
   /** Remote candidates that came before the description they belong to. @type {RTCIceCandidateInit[]} */
   #early = [];
   /** Own candidates that came before the description was handed out. @type {[string, string][] | null} */
@@ -46,10 +58,12 @@ export class CallMedia {
 
   /**
    * @param {{urls: string[], username: string, credential: string}} iceServer
+   * @param {MediaKind[]} media what was agreed on
    * @param {MediaStream} localStream whose tracks are sent; the caller of this keeps and closes it
    * @param {MediaListener} listener
    */
-  constructor(iceServer, localStream, listener) {
+  constructor(iceServer, media, localStream, listener) {
+    this.#media = media;
     this.#localStream = localStream;
     this.#listener = listener;
     this.#connection = new RTCPeerConnection({
@@ -69,13 +83,10 @@ export class CallMedia {
     return this.#connection;
   }
 
-  /**
-   * Makes the first offer, for each agreed kind: sends what there is a device for, receives in any case.
-   * @param {MediaKind[]} media
-   */
-  offer(media) {
+  /** Makes the first offer, for each agreed kind: sends what there is a device for, receives in any case. */
+  offer() {
     this.#step(async (connection) => {
-      for (const kind of media) {
+      for (const kind of this.#media) {
         const track = this.#localTrack(kind);
         if (track) connection.addTransceiver(track, { direction: "sendrecv", streams: [this.#localStream] });
         else connection.addTransceiver(kind, { direction: "recvonly" });
@@ -92,10 +103,46 @@ export class CallMedia {
    */
   describe(type, sdp) {
     this.#step(async (connection) => {
+      if (type === "offer") await this.#takeBackOffer(connection);
       await connection.setRemoteDescription({ type, sdp });
       if (type === "offer") await this.#answer(connection);
+      else this.#offersRefused = 0;
       for (const candidate of this.#early.splice(0)) await this.#addCandidate(candidate);
+      await this.#offerIfDue(connection);
     });
+  }
+
+  /**
+   * Sends a screen too: one more video track, offered to the other side as soon as no other offer is under way.
+   * @param {MediaStreamTrack} track
+   */
+  showScreen(track) {
+    this.#step(async (connection) => {
+      this.#screen = track;
+      this.#offerDue = true;
+      await this.#offerIfDue(connection);
+    });
+  }
+
+  /** Sends none any more. What was agreed on stays: it needs no offer to send nothing. */
+  hideScreen() {
+    this.#step(async () => {
+      this.#offerDue = false;
+      this.#screen = null;
+      await this.#screenSection()?.sender.replaceTrack(null);
+    });
+  }
+
+  /** The edge has refused an offer because another was under way: a little later it is made again, a few times. */
+  offerAgain() {
+    const wait_ms = OFFER_AGAIN_MS * 2 ** this.#offersRefused;
+    this.#offersRefused += 1;
+    this.#step((connection) => this.#takeBackOffer(connection));
+    if (this.#offersRefused > MAX_OFFERS_REFUSED) return this.#listener.screenFailed(SCREEN_REFUSED);
+    window.setTimeout(() => this.#step(async (connection) => {
+      this.#offerDue = true;
+      await this.#offerIfDue(connection);
+    }), wait_ms);
   }
 
   /**
@@ -139,9 +186,47 @@ export class CallMedia {
     return this.#localStream.getTracks().find((track) => track.kind === kind);
   }
 
+  /** Those that are not gone for good. */
+  #sections() {
+    return this.#connection.getTransceivers().filter(({ direction }) => direction !== "stopped");
+  }
+
+  /** The first video beyond what was agreed on when the call began. */
+  #screenSection() {
+    const videos = this.#sections().filter(({ receiver }) => receiver.track.kind === "video");
+    return videos[this.#media.includes("video") ? 1 : 0];
+  }
+
+  /**
+   * As if an offer that waits for its answer had never been made: the section it added may be the other side's to add.
+   * @param {RTCPeerConnection} connection
+   */
+  async #takeBackOffer(connection) {
+    if (connection.signalingState !== "have-local-offer" || connection.currentRemoteDescription === null) return;
+    await connection.setLocalDescription({ type: "rollback" });
+    for (const transceiver of this.#sections()) if (transceiver.mid === null) transceiver.stop();
+  }
+
+  /** @param {RTCPeerConnection} connection */
+  async #offerIfDue(connection) {
+    if (!this.#offerDue || this.#screen === null || connection.signalingState !== "stable") return;
+    this.#offerDue = false;
+    const section = this.#screenSection();
+    if (section === undefined) {
+      connection.addTransceiver(this.#screen, { direction: "sendonly", streams: [new MediaStream([this.#screen])] });
+    } else {
+      await section.sender.replaceTrack(this.#screen);
+      section.direction = "sendonly";
+    }
+    await connection.setLocalDescription();
+    this.#handOut("offer");
+  }
+
   /** @param {RTCPeerConnection} connection */
   async #answer(connection) {
-    for (const transceiver of connection.getTransceivers()) {
+    const screen = this.#screenSection();
+    if (screen !== undefined) screen.direction = this.#screen === null ? "recvonly" : "sendonly";
+    for (const transceiver of this.#sections().filter((one) => one !== screen)) {
       const track = this.#localTrack(/** @type {MediaKind} */ (transceiver.receiver.track.kind));
       if (track) await transceiver.sender.replaceTrack(track);
       transceiver.direction = track ? "sendrecv" : "recvonly";
@@ -193,7 +278,9 @@ export class CallMedia {
       if (connection.iceGatheringState === "complete") this.#tellOfMissingRelay();
       else this.#patience = window.setTimeout(() => this.#tellOfMissingRelay(), RELAY_PATIENCE_MS);
     });
-    connection.addEventListener("track", ({ track }) => this.remoteStream.addTrack(track));
+    connection.addEventListener("track", ({ track, transceiver }) => {
+      (transceiver === this.#screenSection() ? this.remoteScreen : this.remoteStream).addTrack(track);
+    });
     connection.addEventListener("connectionstatechange", () => this.#stateChanged(connection.connectionState));
   }
 
