@@ -143,6 +143,12 @@ describe("who sees it", () => {
     assert.deepEqual([play.call.sharing, play.call.screen], [null, "none"]);
   });
 
+  test("hears nothing of a share that never began", () => {
+    const play = talking();
+    assert.deepEqual(play.tell(over("p-bob", "record_unavailable")), []);
+    assert.equal(play.call.share_trouble, null);
+  });
+
   test("hears nothing of other calls", () => {
     const play = talking();
     assert.deepEqual(play.tell({ ...sharing("p-bob"), call_id: "c-9" }), []);

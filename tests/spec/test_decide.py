@@ -54,6 +54,18 @@ def test_rules_for_guests_and_for_insiders_do_not_mix() -> None:
         assert {losing.condition for losing in decision.losing_rules} == {FailedCondition.WITH_KIND}
 
 
+@pytest.mark.parametrize(("direction", "shows", "is_shown"), [("out", True, False), ("in", False, True)])
+def test_calls_allowed_say_nothing_of_screens_which_may_go_one_way_only(
+    direction: str, shows: bool, is_shown: bool
+) -> None:
+    calls = rule("calls", actions='"call.audio", "call.video"')
+    assert not ask(policy(calls), Action.SCREEN_SHARE, insider(), guest()).allowed
+    loaded = policy(calls, rule("screens", actions='"screen.share"', direction=direction))
+    assert ask(loaded, Action.SCREEN_SHARE, insider(), guest()).allowed == shows
+    assert ask(loaded, Action.SCREEN_SHARE, guest(), insider()).allowed == is_shown
+    assert ask(loaded, Action.CALL_AUDIO, guest(), insider()).allowed
+
+
 def test_direction_is_seen_from_inside() -> None:
     out, into = policy(rule("o", direction="out")), policy(rule("i", direction="in"))
     assert ask(out, Action.CHAT_SEND, insider(), guest()).allowed

@@ -147,9 +147,9 @@ def test_insiders_do_not_join_invite_or_admit_each_other() -> None:
 
 class TestTheAnswer:
     def test_calls_oblige_to_say_that_their_media_is_not_inspected(self) -> None:
-        assert ask(ANYTHING, Action.CALL_AUDIO, insider(), guest()).obligations == (
-            Obligation.SHOW_NOT_INSPECTED,
-        )
+        for action in (Action.CALL_AUDIO, Action.CALL_VIDEO, Action.SCREEN_SHARE):
+            allowed = ask(ANYTHING, action, insider(), guest())
+            assert allowed.obligations == (Obligation.SHOW_NOT_INSPECTED,)
         assert ask(ANYTHING, Action.CHAT_SEND, insider(), guest()).obligations == ()
         assert ask(policy(), Action.CALL_AUDIO, insider(), guest()).obligations == ()
 

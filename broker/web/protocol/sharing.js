@@ -92,6 +92,8 @@ export function ended(state, { call_id, party, reason }) {
   const call = state.call;
   if (call?.call_id !== call_id) return [state, []];
   const mine = party === state.you?.party && call.screen !== "choosing";
+  // It never began here: there was no record of it.
+  if (!mine && call.sharing !== party) return [state, []];
   const sentence = SHARE_END_REASONS[reason] ?? "The screen is not shown any more.";
   const trouble = reason === "stopped" ? null : { key: "share", sentence, code: reason, decision_id: null };
   const next = withCall(state, call, { sharing: null, share_trouble: trouble, ...(mine ? { screen: "none" } : {}) });
