@@ -25,7 +25,7 @@ from broker.core.house import Connection, House
 from broker.core.limits import allowed_rate, allowed_until
 from broker.core.negotiation import active_call
 from broker.core.recording import draft
-from config.policy import Action
+from config.policy.action import Action
 
 
 def share(house: House, connection: Connection, frame: CallShare, now: Now) -> list[Command]:

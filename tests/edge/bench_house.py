@@ -68,6 +68,8 @@ owner = "test"
 reason = "test"
 """
 
+NO_SHARING = NO_CHAT.replace("no-chat", "no-sharing").replace("chat.send", "screen.share")
+
 
 @cache
 def _hash(password: str) -> str:

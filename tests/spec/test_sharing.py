@@ -24,7 +24,7 @@ from broker.core.frames import (
 )
 from broker.core.sharing import end_share
 from broker.policy.decision import Code
-from config.policy import Action
+from config.policy.action import Action
 from tests.spec.playbook import START_WALL_SECONDS, Client, Expected, Outcome, Playbook, effect
 from tests.spec.policies import EVERYTHING, SIGN_IN, rule, without
 from tests.spec.test_negotiation import screen, sdp
