@@ -5,6 +5,7 @@ Chromium makes up the screen as it makes up the camera.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,10 @@ import pytest
 from playwright.async_api import Page, expect
 
 from broker.cli.demo_house import write_policy
+from broker.client.http import sign_in as sign_in_by_http
+from broker.client.media import MediaKind
+from broker.client.participant import join
+from broker.core.frames import InsiderWelcome
 from tests.acceptance.served_edge import ServedEdge
 from tests.browser.call_figures import grows
 from tests.browser.conftest import ARTEFACTS, Browsing
@@ -93,6 +98,17 @@ async def test_the_browsers_own_way_to_stop_ends_the_share_too(
 
 
 @pytest.fixture
+def served_edge(tmp_path: Path) -> Iterator[ServedEdge]:
+    """The product as a service, under the demo's policy."""
+    served = ServedEdge(tmp_path)
+    served.start()
+    try:
+        yield served
+    finally:
+        served.stop()
+
+
+@pytest.fixture
 def strict_edge(tmp_path: Path) -> Iterator[ServedEdge]:
     """The product as a service, under a policy that forbids to show a screen."""
     served = ServedEdge(tmp_path)
@@ -128,6 +144,39 @@ async def test_a_rule_refuses_the_screen_in_words_and_the_call_goes_on(
     for page in (host, guest):
         await expect(page.get_by_role("timer")).to_be_visible()
         await grows(page, "audio", "packets")
+
+
+@pytest.mark.parametrize("media", [("audio",), ("audio", "video")], ids="-".join)
+async def test_a_browser_and_the_python_client_show_each_other_their_screens(
+    browsing: Browsing, served_edge: ServedEdge, media: tuple[MediaKind, ...]
+) -> None:
+    page = await browsing.open(served_edge.inside)
+    alice, bob = (served_edge.person(login) for login in ("alice", "bob"))
+    await sign_in(page, alice.login, alice.password)
+    token = await sign_in_by_http(served_edge.inside, bob.login, bob.password, served_edge.ca_file)
+    async with join(served_edge.inside, token, served_edge.ca_file) as participant:
+        welcome = participant.connection.welcome
+        assert isinstance(welcome, InsiderWelcome)
+        party = next(one.party for one in welcome.contacts if one.name == alice.name)
+        async with participant.calls.place(party, media) as talk:
+            way = "Answer with camera" if "video" in media else "Answer"
+            await page.get_by_role("button", name=way, exact=True).click()
+            await talk.connected()
+            for _ in range(2):
+                await talk.share()
+                await sees_the_screen(page)
+                await talk.unshare()
+                await sees_none(page)
+                before = (await talk.report()).screen_frames_received
+                await page.get_by_role("button", name="Share screen").click()
+                async with asyncio.timeout(20):
+                    while True:
+                        if (await talk.report()).screen_frames_received >= before + 10:
+                            break
+                        await asyncio.sleep(0.1)
+                await page.get_by_role("button", name="Stop sharing").click()
+                await expect(page.get_by_role("button", name="Share screen")).to_be_visible()
+            await grows(page, "audio", "packets")
 
 
 CROSSING_OFFERS = """async () => {
