@@ -71,6 +71,12 @@ _TYPES = (
     EventType("share.closed", "The screen was not shown any more.", ("party", "reason")),
     EventType("call.closed", "A call ended.", ("reason", "parties", "packets", "bytes")),
     EventType("call.lost", "A call was open when the edge stopped without warning.", ("reason",)),
+    EventType("call.narrowed", "A live call was allowed less than before.", ("until", "bits_per_second")),
+    EventType("presence.narrowed", "A connection sees fewer people, or less of them.", ("party", "lost")),
+    EventType("policy.applied", "A policy came into force.", ("revision", "sha256", "how", "rules")),
+    EventType(
+        "policy.refused", "A policy file could not be used; the old policy goes on.", ("sha256", "errors")
+    ),
     EventType("decision.denied", "Policy denied an action."),
     EventType(
         "relay.allocated",

@@ -16,6 +16,7 @@ from broker.client.errors import CallOver, EdgeClosed, EdgeError, EdgeMisspoke, 
 from broker.client.media import MediaCounts, MediaKind, MediaPeer
 from broker.client.relay_path import RelayPath, RelayTransport, find_relay_path
 from broker.client.sharing import SHARE_TIMEOUT_SECONDS, Sharing
+from broker.core.frame_fields import EndReason, ShareEndReason
 from broker.core.frames import (
     CallAccept,
     CallAccepted,
@@ -33,12 +34,10 @@ from broker.core.frames import (
     ClientFrame,
     Contact,
     EdgeFrame,
-    EndReason,
     Error,
     ForwardedAnswer,
     ForwardedCandidate,
     ForwardedOffer,
-    ShareEndReason,
 )
 
 CONNECT_TIMEOUT_SECONDS = 30.0

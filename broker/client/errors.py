@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from broker.core.frames import EndReason, Error, ShareEndReason
+from broker.core.frame_fields import EndReason, ShareEndReason
+from broker.core.frames import Error
 
 
 class EdgeError(Exception):

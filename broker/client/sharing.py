@@ -10,7 +10,8 @@ from broker.client.background import Background
 from broker.client.connection import Connection
 from broker.client.errors import EdgeClosed, EdgeError, EdgeRefused, ShareOver
 from broker.client.media import MediaPeer
-from broker.core.frames import CallOffer, CallShare, CallShareEnded, CallSharing, CallUnshare, ShareEndReason
+from broker.core.frame_fields import ShareEndReason
+from broker.core.frames import CallOffer, CallShare, CallShareEnded, CallSharing, CallUnshare
 
 SHARE_TIMEOUT_SECONDS = 15.0
 END_TIMEOUT_SECONDS = 5.0

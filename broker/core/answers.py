@@ -18,6 +18,7 @@ from broker.core.frames import Error
 from broker.core.house import Connection
 from broker.core.recording import draft
 from broker.policy.decision import Code, Decision
+from broker.policy.sentences import user_sentence
 
 
 def error(row: ErrorRow, ref: str | None = None, call_id: str | None = None) -> Error:
@@ -33,7 +34,7 @@ def denial(
     told = isinstance(reader, Insider) or decision.code is Code.NOT_YOUR_HOST
     return Error(
         code=decision.code if told else Code.DENIED,
-        message=decision.user_sentence,
+        message=user_sentence(decision.code, isinstance(reader, Insider)),
         retryable=POLICY_REFUSED.retryable,
         decision_id=decision.id,
         ref=ref,

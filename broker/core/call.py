@@ -12,7 +12,7 @@ from enum import StrEnum
 
 from auth.principal import Guest, Insider, PartyId
 from broker.core.commands import ConnectionId
-from broker.core.frames import EndReason
+from broker.core.frame_fields import EndReason
 from broker.core.gate import Grant
 from broker.core.sdp import Medium
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from auth.principal import Guest, Insider, PartyId
 from broker.core import sharing
-from broker.core.answers import deny, error, refuse, unrecorded
+from broker.core.answers import denial, deny, error, refuse, unrecorded
 from broker.core.call import Call, CallEvent, CallState, EndingCall, WrongStateError
 from broker.core.clock import Deadline, Now
 from broker.core.commands import (
@@ -19,6 +19,7 @@ from broker.core.commands import (
     WithdrawMedia,
 )
 from broker.core.errors import CALL_STATE, PEER_UNREACHABLE, UNKNOWN_CALL, USER_BUSY, YOU_ARE_BUSY, ErrorRow
+from broker.core.frame_fields import EndReason
 from broker.core.frames import (
     CallAccept,
     CallAccepted,
@@ -29,7 +30,6 @@ from broker.core.frames import (
     CallHangUp,
     CallInvite,
     CallRing,
-    EndReason,
 )
 from broker.core.house import Connection, House
 from broker.core.limits import allowed_rate, allowed_until
@@ -283,19 +283,54 @@ def connection_left(house: House, connection: Connection) -> list[Command]:
     return commands
 
 
-def end(house: House, call: Call, reason: EndReason, ended_by: PartyId | None) -> Narrowing:
-    """End a call now: rows first, then both sides are told; the record closes when the relay has reported."""
+def narrow(house: House, call: Call, decisions: list[Decision], now: Now) -> list[Command]:
+    """A live call, asked about again, is allowed less than before: less time, a lower rate."""
+    effects = _narrow(house, call, decisions, now)
+    if not effects:
+        return []
+    record = draft(
+        "call.narrowed",
+        call.call_id,
+        basis=decisions,
+        until=call.grant.until_unix_seconds,
+        bits_per_second=call.bits_per_second,
+    )
+    within = (call.caller_connection,)
+    return [house.gate.opening(call.call_id, decisions, (record,), effects, within=within)]
+
+
+def end(
+    house: House, call: Call, reason: EndReason, ended_by: PartyId | None, denied: Decision | None = None
+) -> Narrowing:
+    """End a call now: rows first, then both sides are told, also why if a decision ended it; the record
+    closes when the relay has reported."""
     del house.calls[call.call_id]
     house.deadlines.cancel("call.ring", call.call_id)
     house.deadlines.cancel("call.limit", call.call_id)
     house.ending_calls[call.call_id] = EndingCall(call, reason, ended_by)
     records = sharing.ended_with_call(house, call)
     effects: list[NarrowingEffect] = [WithdrawMedia(call.call_id)]
-    to_caller = CallEnded(call_id=call.call_id, reason=reason, ref=call.ref)
+    to_caller = _ended(call, reason, denied, call.caller, call.ref)
     effects.extend(house.tell_connection(call.caller_connection, to_caller))
-    to_callee = CallEnded(call_id=call.call_id, reason=reason)
+    to_callee = _ended(call, reason, denied, call.callee)
     if call.callee_connection is not None:
         effects.extend(house.tell_connection(call.callee_connection, to_callee))
     else:
         effects.extend(house.tell(call.callee.party, to_callee))
     return Narrowing((call.call_id,), tuple(effects), records)
+
+
+def _ended(
+    call: Call, reason: EndReason, denied: Decision | None, reader: Insider | Guest, ref: str | None = None
+) -> CallEnded:
+    if denied is None:
+        return CallEnded(call_id=call.call_id, reason=reason, ref=ref)
+    told = denial(denied, reader)
+    return CallEnded(
+        call_id=call.call_id,
+        reason=reason,
+        ref=ref,
+        code=told.code,
+        message=told.message,
+        decision_id=denied.id,
+    )

@@ -34,7 +34,7 @@ from broker.core.house import Connection, House
 from broker.core.invitation import info
 from broker.core.leaving import close, leave
 from broker.core.presence import appear, presence_opened, visible_people
-from broker.core.reach import ask_everywhere, places, verdict
+from broker.core.reach import ask_entry
 from broker.core.recording import draft, named
 from broker.policy.decision import Decision
 from broker.policy.question import Subject
@@ -71,14 +71,16 @@ def sign_in(house: House, event: SignInProved, now: Now) -> list[Command]:
 def connected(house: House, event: Connected, now: Now) -> list[Command]:
     """An authenticated WebSocket: asked about again, because policy or the person may have changed since
     sign-in."""
-    connection = Connection(event.connection_id, event.principal, event.source, event.token_digest)
+    connection = Connection(
+        event.connection_id, event.principal, event.source, event.token_digest, event.host
+    )
     guest_without_visit = isinstance(event.principal, Guest) and event.principal.party not in house.visits
     if event.token_digest in house.ended_tokens or guest_without_visit:
         return _turn_away(event.connection_id, NOT_SIGNED_IN)
     present = house.by_party.get(connection.party, [])
     if len(present) >= house.rules.max_connections_per_person:
         return _turn_away(event.connection_id, TOO_MANY_CONNECTIONS)
-    decision = _ask_entry(house, connection, event.host, now)
+    decision = ask_entry(house, connection, now)
     if decision is None or not decision.allowed:
         return [_entry_denied(connection, decision), *_turn_away(event.connection_id, POLICY_REFUSED)]
     house.connections[event.connection_id] = connection
@@ -105,14 +107,6 @@ def connected(house: House, event: Connected, now: Now) -> list[Command]:
     ]
 
 
-def _ask_entry(house: House, connection: Connection, host: Insider | None, now: Now) -> Decision | None:
-    if isinstance(connection.principal, Insider):
-        return house.gate.ask(Action.EDGE_SIGNIN, connection.subject, None, now)
-    if host is None:
-        return None
-    return verdict(ask_everywhere(house, Action.EDGE_JOIN, [connection.subject], places(house, host), now))
-
-
 def _entry_denied(connection: Connection, decision: Decision | None) -> Note:
     """None: the guest's host is nobody the directory knows any more."""
     record = draft(
@@ -135,10 +129,12 @@ def hello(
     if connection.program is not None:
         return refuse(connection.connection_id, ALREADY_HELLO)
     host = event.counterpart if isinstance(event.counterpart, Insider) else None
-    basis = _ask_entry(house, connection, host, now)
+    connection.host = host
+    basis = ask_entry(house, connection, now)
     if basis is None or not basis.allowed:
         return [_entry_denied(connection, basis), *close(house, connection, POLICY_REFUSED)]
     connection.program = frame.client
+    house.people.update({person.party: person for person in event.people})
     if isinstance(connection.principal, Guest):
         return visit.welcome(house, connection, host, basis, now)
     return _welcome_insider(house, connection, event.people, basis, now)
@@ -150,7 +146,7 @@ def _welcome_insider(
     seen = visible_people(house, connection, people, now)
     welcome = visit.may_be_with(house, connection, now)
     guests = [v for v in visit.guests_of(house, connection.party) if v.guest.party in welcome]
-    connection.sees = {person.party for person, _ in seen} | {v.guest.party for v in guests}
+    connection.sees = {v.guest.party for v in guests}
     appearance = appear(house, connection, now)
     contacts = [house.contact(person) for person, _ in seen] + [house.contact(v.guest) for v in guests]
     frame = InsiderWelcome(
@@ -163,6 +159,8 @@ def _welcome_insider(
             if v.guest.party in welcome
         ],
     )
+    for person, decision in seen:
+        connection.let_see(person.party, decision)
     sees = [(person.party, decision) for person, decision in seen]
     return [
         house.gate.opening(

@@ -12,6 +12,7 @@ from auth.personal import Personal
 from auth.principal import Guest, Insider, PartyId
 from broker.core.commands import ConnectionId, RequestId
 from broker.core.frames import ClientFrame
+from broker.policy.index import PolicyIndex
 
 # --- doors: HTTP requests and connections -------------------------------------------------------------------
 
@@ -171,6 +172,37 @@ class Stopping:
     """The last event of an orderly run."""
 
 
+# --- policy and people
+# ---------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class PolicyApplied:
+    """Another policy holds from now on. `by` is the administrator who applied it; None for whoever may write
+    the file."""
+
+    policy: PolicyIndex
+    how: str
+    """`file`, `console` or `rollback`."""
+    by: Insider | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PolicyRefused:
+    """The policy file changed and cannot be used: the old policy goes on."""
+
+    sha256: str
+    errors: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class PeopleChanged:
+    """What the directory says now of people who have something open. `gone` may use the edge no more."""
+
+    people: tuple[Insider, ...]
+    gone: tuple[PartyId, ...] = ()
+
+
 # --- the relay ----------------------------------------------------------------------------------------------
 
 
@@ -242,6 +274,9 @@ Event = (
     | FrameReceived
     | UndeliveredRead
     | Started
+    | PolicyApplied
+    | PolicyRefused
+    | PeopleChanged
     | Stopping
     | MediaAllocated
     | MediaReleased

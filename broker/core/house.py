@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
@@ -10,15 +11,8 @@ from auth.principal import Guest, Insider, PartyId
 from broker.core.call import Call, EndingCall
 from broker.core.clock import Deadlines, Ids, Now
 from broker.core.commands import ConnectionId, OpeningEffect, Show, Tell
-from broker.core.frames import (
-    ClientProgram,
-    Contact,
-    IceServer,
-    OpeningFrame,
-    PlainFrame,
-    ShownStatus,
-    Status,
-)
+from broker.core.frame_fields import ShownStatus, Status
+from broker.core.frames import ClientProgram, Contact, IceServer, OpeningFrame, PlainFrame
 from broker.core.gate import Gate
 from broker.core.refusals import Refusals
 from broker.policy.decision import Decision, Obligation
@@ -64,6 +58,8 @@ class Connection:
     principal: Insider | Guest
     source: Personal
     token_digest: str
+    host: Insider | None = None
+    """Of a guest: their inviter, as the directory last told of them."""
     program: ClientProgram | None = None
     """None until hello."""
     status: Status = "available"
@@ -132,6 +128,35 @@ HIDDEN_STATUS: ShownStatus = "available"
 """Shown in place of a status that policy hides."""
 
 
+@dataclass(frozen=True, slots=True)
+class PolicyAlarm:
+    """The policy file is not what is in force: it cannot be used."""
+
+    at_ms: int
+    sha256: str
+    errors: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class PolicyInForce:
+    """Since when, and by whose doing; `how` as in `events.PolicyApplied`, or `start`."""
+
+    at_ms: int
+    how: str
+    by: Insider | None
+
+
+@dataclass(slots=True)
+class Review:
+    """What is still to be asked about again, and for which span of time the last answers hold."""
+
+    waiting: deque[tuple[str, str]] = field(default_factory=deque)
+    """Kinds and ids; those that are gone when their turn comes are passed over."""
+    queued: set[tuple[str, str]] = field(default_factory=set)
+    asked_at_unix_seconds: int = 0
+    holds_until_unix_seconds: int = 0
+
+
 @dataclass(slots=True)
 class House:
     """Everything the core knows."""
@@ -152,6 +177,11 @@ class House:
     ended_tokens: set[str] = field(default_factory=set)
     """Digests of tokens ended in this run: they stay refused even while the store still has to learn of it,
     until they would have expired anyway."""
+    people: dict[PartyId, Insider] = field(default_factory=dict)
+    """Insiders as the directory last told of them: those on somebody's contact list."""
+    review: Review = field(default_factory=Review)
+    policy_in_force: PolicyInForce | None = None
+    policy_alarm: PolicyAlarm | None = None
     deadlines: Deadlines = field(default_factory=Deadlines)
     stopping: bool = False
     """The last event has come: nothing opens any more."""

@@ -9,14 +9,8 @@ from auth.principal import Insider, PartyId
 from broker.audit.record import Draft, JsonValue
 from broker.core.clock import Now
 from broker.core.commands import Answer, Command, OpeningEffect, Show, Tell
-from broker.core.frames import (
-    ContactGone,
-    PlainFrame,
-    PresenceChanged,
-    PresenceSet,
-    PresenceStatus,
-    ShownStatus,
-)
+from broker.core.frame_fields import ShownStatus
+from broker.core.frames import ContactGone, PlainFrame, PresenceChanged, PresenceSet, PresenceStatus
 from broker.core.house import HIDDEN_STATUS, Connection, House
 from broker.core.reach import ask_everywhere, hindrance, places, verdict
 from broker.core.recording import draft
@@ -103,6 +97,18 @@ def presence_opened(
             shown_to=_summaries(people[first : first + PEOPLE_PER_RECORD], "shown_to"),
         )
         for part, first in enumerate(parts, start=1)
+    )
+
+
+def presence_narrowed(viewer: Connection, lost: Sequence[tuple[PartyId, Decision]]) -> Draft:
+    """The record of whom this connection sees no more, or less of, each with the decision that says so."""
+    kept = lost[:PEOPLE_PER_RECORD]
+    return draft(
+        "presence.narrowed",
+        viewer.connection_id,
+        party=viewer.party,
+        lost=_summaries([("lost", *one) for one in kept], "lost"),
+        lost_omitted=len(lost) - len(kept),
     )
 
 

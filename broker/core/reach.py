@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from auth.principal import Guest, Insider
 from broker.core.clock import Now
 from broker.core.errors import PEER_UNREACHABLE, STILL_IN_LOBBY, ErrorRow
-from broker.core.house import House
+from broker.core.house import Connection, House
 from broker.policy.decision import Decision
 from broker.policy.question import Subject
 from config.policy.action import Action
@@ -38,6 +38,17 @@ def ask_everywhere(
                 return (decision,)
             decisions.append(decision)
     return tuple(decisions)
+
+
+def ask_entry(house: House, connection: Connection, now: Now) -> Decision | None:
+    """Whether this connection's person may be here; None for a guest whose host the directory no longer
+    has."""
+    if isinstance(connection.principal, Insider):
+        return house.gate.ask(Action.EDGE_SIGNIN, connection.subject, None, now)
+    if connection.host is None:
+        return None
+    host = places(house, connection.host)
+    return verdict(ask_everywhere(house, Action.EDGE_JOIN, [connection.subject], host, now))
 
 
 def verdict(decisions: Sequence[Decision]) -> Decision:

@@ -15,6 +15,7 @@ from broker.core import (
     negotiation,
     outage,
     presence,
+    review,
     run,
     sharing,
     visit,
@@ -52,6 +53,12 @@ def handle(house: House, event: e.Event, now: Now) -> list[Command]:
             return chat.deliver_undelivered(house, event, now)
         case e.Started():
             return run.started(house, event, now)
+        case e.PolicyApplied():
+            return review.policy_applied(house, event, now)
+        case e.PolicyRefused():
+            return review.policy_refused(house, event, now)
+        case e.PeopleChanged():
+            return review.people_changed(house, event, now)
         case e.Stopping():
             return run.stopping(house, event, now)
         case e.MediaAllocated():
@@ -134,6 +141,10 @@ def _due(house: House, deadline: Deadline, now: Now) -> list[Command]:
             return calling.ring_timed_out(house, deadline, now)
         case "call.limit":
             return calling.limit_reached(house, deadline, now)
+        case "review.clock":
+            return review.clock(house, deadline, now)
+        case "review.slice":
+            return review.next_slice(house, deadline, now)
         case "call.share":
             return sharing.limit_reached(house, deadline, now)
         case "invitation.expiry":

@@ -8,7 +8,7 @@ from broker.core.clock import Now
 from broker.core.commands import Answer, CloseConnection, Command, Narrowing, Note
 from broker.core.errors import EDGE_STOPPING
 from broker.core.events import Connected, RedeemRequested, SignInProved, Started, Stopping
-from broker.core.house import House, Invitation, Visit
+from broker.core.house import House, Invitation, PolicyInForce, Visit
 from broker.core.recording import draft
 
 
@@ -39,7 +39,18 @@ def started(house: House, event: Started, now: Now) -> list[Command]:
         for session in event.lost
         if session.session_id not in house.visits
     )
-    return [Note((draft("node.started"), *lost))]
+    house.deadlines.add(now, 0, "review.clock", "")
+    house.policy_in_force = PolicyInForce(now.wall_ms, "start", None)
+    policy = house.gate.policy.loaded
+    applied = draft(
+        "policy.applied",
+        revision=policy.policy.revision,
+        sha256=policy.sha256,
+        how="start",
+        by=None,
+        rules=len(policy.policy.rules),
+    )
+    return [Note((draft("node.started"), applied, *lost))]
 
 
 def stopping(house: House, event: Stopping, now: Now) -> list[Command]:

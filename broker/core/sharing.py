@@ -20,7 +20,8 @@ from broker.core.commands import (
     StopPayloadTypes,
 )
 from broker.core.errors import CALL_STATE, NOT_SHARING, SHARE_BUSY
-from broker.core.frames import CallShare, CallShareEnded, CallSharing, CallUnshare, ShareEndReason
+from broker.core.frame_fields import ShareEndReason
+from broker.core.frames import CallShare, CallShareEnded, CallSharing, CallUnshare
 from broker.core.house import Connection, House
 from broker.core.limits import allowed_rate, allowed_until
 from broker.core.negotiation import active_call

@@ -18,16 +18,16 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 from pydantic import Field, TypeAdapter
 
-from broker.core import frames
+from broker.core import frame_fields, frames
 from broker.core.frames import ClientFrame, EdgeFrame, Frame
 
 _SCALARS: dict[type, str] = {str: "string", int: "number", bool: "boolean"}
 _ALIASES: dict[object, str] = {
-    frames.Status: "Status",
-    frames.ShownStatus: "ShownStatus",
-    frames.Kind: "Kind",
-    frames.EndReason: "EndReason",
-    frames.ShareEndReason: "ShareEndReason",
+    frame_fields.Status: "Status",
+    frame_fields.ShownStatus: "ShownStatus",
+    frame_fields.Kind: "Kind",
+    frame_fields.EndReason: "EndReason",
+    frame_fields.ShareEndReason: "ShareEndReason",
 }
 """Literals that are typedefs of their own."""
 _HEADER = """\

@@ -17,6 +17,7 @@ from aiohttp import WSMsgType, web
 from broker.core import frames as f
 from broker.core.errors import INVITATION_INVALID, NOT_SIGNED_IN, SIGN_IN_REFUSED, ErrorRow
 from broker.core.frame_codec import SUBPROTOCOL, encode, parse_client_frame
+from broker.core.frame_fields import EndReason
 from broker.shell.gateway.http import HEADERS
 from broker.shell.gateway.pages import Pages
 
@@ -200,7 +201,7 @@ class FakeEdge:
         call = self.calls.pop(frame.call_id, None)
         if call is None:
             return
-        reasons: dict[str, f.EndReason] = {"call.decline": "declined", "call.cancel": "cancelled"}
+        reasons: dict[str, EndReason] = {"call.decline": "declined", "call.cancel": "cancelled"}
         reason = reasons.get(frame.type, "hung_up")
         await self.say(call.caller, f.CallEnded(call_id=frame.call_id, reason=reason, ref=call.ref))
         await self.say(call.callee, f.CallEnded(call_id=frame.call_id, reason=reason))

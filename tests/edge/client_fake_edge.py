@@ -27,6 +27,7 @@ from broker.core.errors import (
     ErrorRow,
 )
 from broker.core.frame_codec import SUBPROTOCOL, encode, parse_client_frame
+from broker.core.frame_fields import EndReason, Kind
 from broker.core.frames import (
     CallAccept,
     CallAccepted,
@@ -46,7 +47,6 @@ from broker.core.frames import (
     ClientFrame,
     Contact,
     EdgeFrame,
-    EndReason,
     Error,
     ForwardedAnswer,
     ForwardedCandidate,
@@ -58,7 +58,6 @@ from broker.core.frames import (
     InvitationCreate,
     InvitationCreated,
     InvitationInfo,
-    Kind,
     LobbyAdmit,
     LobbyAdmitted,
     LobbyRefuse,

@@ -16,6 +16,7 @@ from broker.core.errors import (
     USER_BUSY,
     YOU_ARE_BUSY,
 )
+from broker.core.frame_fields import EndReason
 from broker.core.frames import (
     CallAccept,
     CallAccepted,
@@ -26,7 +27,6 @@ from broker.core.frames import (
     CallHangUp,
     CallInvite,
     CallRing,
-    EndReason,
     PresenceSet,
     PresenceStatus,
 )

@@ -253,7 +253,7 @@ def test_stopping_ends_every_call_and_closes_every_connection() -> None:
 def test_what_a_previous_run_left_open_is_closed_on_record(kind: str) -> None:
     play = Playbook()
     outcome = play >> Started((), (), (LostSession("x-1", kind, '{"packets":[1,2]}'),))
-    assert outcome.record_types == ["node.started", f"{kind}.lost"]
+    assert outcome.record_types == ["node.started", "policy.applied", f"{kind}.lost"]
     record = outcome.record(f"{kind}.lost")
     assert record.session_id == "x-1"
     assert record.fields["last_count"] == '{"packets":[1,2]}'

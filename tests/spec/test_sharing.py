@@ -9,6 +9,7 @@ import pytest
 from broker.core.commands import AdmitMedia, StopPayloadTypes, WithdrawMedia
 from broker.core.errors import CALL_STATE, NOT_SHARING, SHARE_BUSY, UNKNOWN_CALL
 from broker.core.events import MediaWithdrawn
+from broker.core.frame_fields import ShareEndReason
 from broker.core.frames import (
     CallAnswer,
     CallEnded,
@@ -20,7 +21,6 @@ from broker.core.frames import (
     CallUnshare,
     Error,
     ForwardedOffer,
-    ShareEndReason,
 )
 from broker.core.sharing import end_share
 from broker.policy.decision import Code

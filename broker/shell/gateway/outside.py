@@ -20,7 +20,7 @@ from broker.core.errors import (
     NOTICE_NOT_ACKNOWLEDGED,
 )
 from broker.core.events import RedeemRequested, SignOutRequested
-from broker.core.frames import Name
+from broker.core.frame_fields import Name
 from broker.shell.gateway.edge import Edge, fresh_id
 from broker.shell.gateway.http import Body, RefusedError, listener_app, read_body, refused_answer, source_of
 from broker.shell.gateway.pages import Pages

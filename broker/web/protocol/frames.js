@@ -331,12 +331,16 @@
  */
 
 /**
- * `ref` is the caller's own, so that a call ended before `call.created` left can be told apart.
+ * `ref` is the caller's own, so that a call ended before `call.created` left can be told apart. Where
+ * policy ended it, `code` and `message` say why and the decision can be asked for by its id.
  * @typedef {object} CallEnded
  * @property {"call.ended"} type
  * @property {string} call_id
  * @property {EndReason} reason
  * @property {string | null} [ref]
+ * @property {string | null} [code]
+ * @property {string | null} [message]
+ * @property {string | null} [decision_id]
  */
 
 /**

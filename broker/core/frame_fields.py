@@ -1,0 +1,24 @@
+"""What the members of frames are made of: kinds of text with their bounds, and the words that are choices."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+_LABEL = "[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
+_EMAIL = rf"^[A-Za-z0-9.!#$%&'*+/=?^_`{{|}}~-]{{1,64}}@({_LABEL}\.)+{_LABEL}$"
+Id = Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9_\-]+$")]
+"""An id the edge made (party, call, message, invitation) or a client's own `ref`."""
+Name = Annotated[str, Field(min_length=1, max_length=80, pattern=r"^[^\x00-\x1f\x7f]+$")]
+Email = Annotated[str, Field(max_length=254, pattern=_EMAIL)]
+"""ASCII only, domains of other scripts as A-labels (`xn--...`)."""
+Sdp = Annotated[str, Field(max_length=49152)]
+Status = Literal["available", "away", "busy"]
+ShownStatus = Literal["available", "away", "busy", "offline"]
+Media = Annotated[list[Literal["audio", "video"]], Field(min_length=1, max_length=2)]
+Kind = Literal["insider", "guest"]
+_EndByAParty = Literal["hung_up", "declined", "cancelled", "answered_elsewhere", "no_answer", "party_left"]
+_EndByTheEdge = Literal["time_limit", "policy", "record_unavailable", "edge_stopping"]
+EndReason = _EndByAParty | _EndByTheEdge
+ShareEndReason = Literal["stopped", "time_limit", "policy", "record_unavailable"]

@@ -1,0 +1,242 @@
+"""Review: what was allowed is asked about again when policy, people or the time of day change, and ends where
+it no longer passes.
+
+Never widens: who may do more than before does so by asking. Calls come first, then connections, then who sees
+whom, a few at a time: other events are handled in between.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from auth.principal import Guest, Insider, PartyId
+from broker.core import calling, leaving, sharing, visit
+from broker.core.answers import denial
+from broker.core.call import Call
+from broker.core.clock import Deadline, Now
+from broker.core.commands import Command, ConnectionId, Narrowing, Note, Tell
+from broker.core.errors import NOT_SIGNED_IN, POLICY_REFUSED
+from broker.core.events import PeopleChanged, PolicyApplied, PolicyRefused
+from broker.core.frames import PresenceStatus
+from broker.core.house import Connection, House, PolicyAlarm, PolicyInForce
+from broker.core.presence import lost_sight, presence_narrowed
+from broker.core.reach import ask_entry, ask_everywhere, denial_in, places, verdict
+from broker.core.recording import draft, named
+from broker.policy.decision import Decision, Obligation
+from config.policy.action import Action
+
+CLOCK_SECONDS = 0.5
+"""How often the time of day is looked at: hours that are over, and clocks that jump, are seen within it."""
+SLICE = {"call": 1, "connection": 1, "sight": 16}
+"""What one of a kind costs: a sight is about everyone whom a connection sees."""
+SLICE_COST = 64
+MAX_TOLD_ERRORS = 20
+"""Of one refused policy file, in its record."""
+
+
+def policy_applied(house: House, event: PolicyApplied, now: Now) -> list[Command]:
+    """The new policy answers from here on; what is open is asked about again."""
+    loaded = event.policy.loaded
+    house.gate.policy = event.policy
+    house.policy_in_force = PolicyInForce(now.wall_ms, event.how, event.by)
+    house.policy_alarm = None
+    record = draft(
+        "policy.applied",
+        personal=named("administrator", event.by) if event.by is not None else {},
+        revision=loaded.policy.revision,
+        sha256=loaded.sha256,
+        how=event.how,
+        by=event.by.party if event.by is not None else None,
+        rules=len(loaded.policy.rules),
+    )
+    return [Note((record,)), *_everything(house, now)]
+
+
+def policy_refused(house: House, event: PolicyRefused, now: Now) -> list[Command]:
+    """A file that cannot be used changes nothing but the record and the alarm."""
+    house.policy_alarm = PolicyAlarm(now.wall_ms, event.sha256, event.errors)
+    record = draft(
+        "policy.refused",
+        sha256=event.sha256,
+        errors=list(event.errors[:MAX_TOLD_ERRORS]),
+        errors_omitted=max(0, len(event.errors) - MAX_TOLD_ERRORS),
+        revision=house.gate.policy.loaded.policy.revision,
+    )
+    return [Note((record,))]
+
+
+def people_changed(house: House, event: PeopleChanged, now: Now) -> list[Command]:
+    """The directory says something else of these people now."""
+    commands: list[Command] = []
+    for person in event.people:
+        house.people[person.party] = person
+        for connection in _connections(house, person.party):
+            connection.principal = person
+        for connection in _guests_connections(house, person.party):
+            connection.host = person
+        _queue_party(house, person.party)
+    for party in event.gone:
+        house.people.pop(party, None)
+        commands += _gone(house, party, now)
+    return [*commands, *_start(house, now)]
+
+
+def _gone(house: House, party: PartyId, now: Now) -> list[Command]:
+    """Somebody may use the edge no more: neither they nor whom they let in."""
+    commands: list[Command] = []
+    for connection in _connections(house, party):
+        commands += leaving.close(house, connection, NOT_SIGNED_IN)
+    for own_visit in [v for v in house.visits.values() if v.guest.invited_by == party]:
+        commands += visit.end(house, own_visit, "host_gone", now)
+    return commands
+
+
+def clock(house: House, deadline: Deadline, now: Now) -> list[Command]:
+    """Whether the last answers still hold by this moment's clock, which may have jumped either way."""
+    house.deadlines.add(now, CLOCK_SECONDS, "review.clock", "")
+    review = house.review
+    if review.asked_at_unix_seconds <= now.wall_seconds < review.holds_until_unix_seconds:
+        return []
+    return _everything(house, now)
+
+
+def _everything(house: House, now: Now) -> list[Command]:
+    house.review.asked_at_unix_seconds = now.wall_seconds
+    house.review.holds_until_unix_seconds = house.gate.policy.next_change(now.wall_seconds)
+    _queue(house, "call", house.calls)
+    _queue(house, "connection", house.connections)
+    _queue(house, "sight", house.connections)
+    return _start(house, now)
+
+
+def _queue_party(house: House, party: PartyId) -> None:
+    own = [c.connection_id for c in _connections(house, party)]
+    guests = [c.connection_id for c in _guests_connections(house, party)]
+    _queue(house, "call", (c.call_id for c in house.calls.values() if party in c.grant.parties))
+    _queue(house, "connection", (*own, *guests))
+    viewers = [c.connection_id for c in house.connections.values() if party in c.sees]
+    _queue(house, "sight", (*own, *viewers))
+
+
+def _queue(house: House, kind: str, ids: Iterable[str]) -> None:
+    for one in ids:
+        if (kind, one) not in house.review.queued:
+            house.review.queued.add((kind, one))
+            house.review.waiting.append((kind, one))
+
+
+def _start(house: House, now: Now) -> list[Command]:
+    """The first slice at once, the others each as an event of its own."""
+    review = house.review
+    commands: list[Command] = []
+    left = SLICE_COST
+    while review.waiting and left > 0:
+        kind, one = review.waiting.popleft()
+        review.queued.discard((kind, one))
+        left -= SLICE[kind]
+        commands += _again(house, kind, one, now)
+    if review.waiting:
+        house.deadlines.add(now, 0, "review.slice", "")
+    return commands
+
+
+def next_slice(house: House, deadline: Deadline, now: Now) -> list[Command]:
+    """Some more of what waits to be asked about."""
+    return _start(house, now) if house.review.waiting else []
+
+
+def _again(house: House, kind: str, one: str, now: Now) -> list[Command]:
+    if kind == "call":
+        call = house.calls.get(one)
+        return _call_again(house, call, now) if call is not None else []
+    connection = house.connections.get(ConnectionId(one))
+    if connection is None or connection.closing:
+        return []
+    ask_again = _connection_again if kind == "connection" else _sights_again
+    return ask_again(house, connection, now)
+
+
+def _connections(house: House, party: PartyId) -> list[Connection]:
+    return [house.connections[connection_id] for connection_id in house.by_party.get(party, ())]
+
+
+def _guests_connections(house: House, host: PartyId) -> list[Connection]:
+    return [
+        connection
+        for connection in house.connections.values()
+        if isinstance(connection.principal, Guest) and connection.principal.invited_by == host
+    ]
+
+
+def _as_known(house: House, party: PartyId) -> Insider | Guest | None:
+    """The party as their connections or the directory last told of them."""
+    connection = next(iter(_connections(house, party)), None)
+    return connection.principal if connection is not None else house.people.get(party)
+
+
+def _call_again(house: House, call: Call, now: Now) -> list[Command]:
+    caller = house.connections[call.caller_connection]
+    carrier = house.connections.get(call.callee_connection) if call.callee_connection is not None else None
+    known = _as_known(house, call.callee.party) or call.callee
+    callee = [carrier.subject] if carrier is not None else places(house, known)
+    decisions: list[Decision] = []
+    for action in sorted(call.grant.actions):
+        decisions += ask_everywhere(house, action, [caller.subject], callee, now)
+        denied = denial_in(decisions)
+        if denied is not None:
+            record = draft("decision.denied", call.call_id, basis=(denied,))
+            return [Narrowing(records=(record,)), calling.end(house, call, "policy", None, denied)]
+    return [*calling.narrow(house, call, decisions, now), *_share_again(house, call, now)]
+
+
+def _share_again(house: House, call: Call, now: Now) -> list[Command]:
+    if call.share is None:
+        return []
+    carriers = [call.connection_of(call.share.party), call.connection_of(call.other(call.share.party))]
+    sharer, viewer = (house.connections[c] for c in carriers if c is not None)
+    decision = house.gate.ask(Action.SCREEN_SHARE, sharer.subject, viewer.subject, now)
+    if decision.allowed:
+        return []
+    record = draft("decision.denied", call.call_id, basis=(decision,))
+    return [Narrowing(records=(record,)), *sharing.end_share(house, call, "policy")]
+
+
+def _connection_again(house: House, connection: Connection, now: Now) -> list[Command]:
+    decision = ask_entry(house, connection, now)
+    if decision is not None and decision.allowed:
+        return []
+    told = (Tell(connection.connection_id, denial(decision, connection.principal)),) if decision else ()
+    record = draft(
+        "decision.denied",
+        connection.connection_id,
+        basis=(decision,) if decision is not None else (),
+        personal=named("party", connection.principal, connection.source),
+    )
+    return [Narrowing((), told, (record,)), *leaving.close(house, connection, POLICY_REFUSED)]
+
+
+def _sights_again(house: House, viewer: Connection, now: Now) -> list[Command]:
+    """Whom this connection's person is shown: less of them, or none, where policy says so now."""
+    effects: list[Tell] = []
+    lost: list[tuple[PartyId, Decision]] = []
+    for party in sorted(viewer.sees):
+        person = _as_known(house, party)
+        if not isinstance(person, Insider):
+            continue  # guests come and go with their own connections
+        asked = ask_everywhere(house, Action.PRESENCE_SEE, [viewer.subject], places(house, person), now)
+        decision = verdict(asked)
+        status = house.status_of(party)
+        before = viewer.sight_of(party, status)
+        if not decision.allowed:
+            viewer.let_see(party, decision)
+            lost.append((party, decision))
+            effects.append(Tell(viewer.connection_id, lost_sight(viewer, party)))
+        elif Obligation.FOLD_PRESENCE in decision.obligations and party not in viewer.sees_folded:
+            viewer.let_see(party, decision)
+            lost.append((party, decision))
+            after = viewer.sight_of(party, status)
+            if after != before:
+                effects.append(Tell(viewer.connection_id, PresenceStatus(party=party, status=after)))
+    if not lost:
+        return []
+    return [Narrowing((), tuple(effects), (presence_narrowed(viewer, lost),))]
