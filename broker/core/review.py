@@ -156,6 +156,16 @@ def _again(house: House, kind: str, one: str, now: Now) -> list[Command]:
     return ask_again(house, connection, now)
 
 
+def people_known(house: House) -> tuple[Insider, ...]:
+    """Every insider who matters to something open, as last told of."""
+    known = dict(house.people)
+    for connection in house.connections.values():
+        for person in (connection.principal, connection.host):
+            if isinstance(person, Insider):
+                known[person.party] = person
+    return tuple(known.values())
+
+
 def _connections(house: House, party: PartyId) -> list[Connection]:
     return [house.connections[connection_id] for connection_id in house.by_party.get(party, ())]
 

@@ -16,6 +16,7 @@ from typing import assert_never
 
 import structlog
 
+from auth.principal import Insider
 from broker.core import router
 from broker.core.clock import Now
 from broker.core.commands import (
@@ -29,7 +30,9 @@ from broker.core.commands import (
 )
 from broker.core.events import CommitFailed, Event, RecordResumed, Ticked
 from broker.core.gate import Gate, Receipt
-from broker.core.house import House
+from broker.core.house import House, PolicyAlarm, PolicyInForce
+from broker.core.review import people_known
+from broker.policy.index import PolicyIndex
 from broker.shell.effects import Effects
 from broker.shell.journal import Journal, JournalEntry
 from broker.shell.store import Entry
@@ -92,6 +95,21 @@ class Driver:
     def ended(self, token_digest: str) -> bool:
         """Whether this token was ended in this run, also when the store has yet to learn of it."""
         return token_digest in self._house.ended_tokens
+
+    def present_people(self) -> tuple[Insider, ...]:
+        """The insiders whom the core knows: connected, hosts of connected guests, on somebody's contact
+        list."""
+        return people_known(self._house)
+
+    @property
+    def policy(self) -> PolicyIndex:
+        """The policy in force."""
+        return self._house.gate.policy
+
+    @property
+    def policy_state(self) -> tuple[PolicyInForce | None, PolicyAlarm | None]:
+        """Since when the policy is in force, and whether its file is another one that cannot be used."""
+        return self._house.policy_in_force, self._house.policy_alarm
 
     @property
     def pending(self) -> int:

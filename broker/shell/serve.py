@@ -16,6 +16,7 @@ from aiohttp import web
 
 from auth.directory import Directory
 from auth.invitation import NONCE_BYTES, InvitationSigner
+from auth.ldif import LdifDirectory
 from auth.principal import PartyId
 from auth.throttle import SignInThrottle
 from broker.audit.checkpoint import SigningKey
@@ -42,6 +43,8 @@ from broker.shell.gateway.pages import Pages
 from broker.shell.journal import Journal
 from broker.shell.media import MADE_SECRET_BYTES, RelayMedia, running_media
 from broker.shell.metrics import Metrics
+from broker.shell.people import watch_ldif
+from broker.shell.policy_file import PolicyFile
 from broker.shell.relay_metrics import RelayCollector
 from broker.shell.store import Entry, Store
 from broker.shell.writer import Writer
@@ -136,6 +139,12 @@ async def running_edge(settings: Settings, parts: Parts) -> AsyncIterator[Edge]:
         start(metrics.measure_loop_lag())
         start(media.report(driver.submit))
         start(media.count(driver.submit, settings.audit.counters_interval_seconds))
+        policy_file = _policy_file(settings, parts, driver, stack)
+        if policy_file is not None:
+            start(policy_file.watch())
+        if isinstance(parts.directory, LdifDirectory) and settings.directory.ldif_file is not None:
+            path = settings.directory.ldif_file
+            start(watch_ldif(parts.directory, path, facts, driver.present_people, driver.submit))
         driver.submit(await facts.started())
         try:
             async with _listeners(edge, parts.tls):
@@ -156,6 +165,17 @@ async def running_edge(settings: Settings, parts: Parts) -> AsyncIterator[Edge]:
             driver.close()
             if not writer.stop(WRITER_STOP_SECONDS):
                 log.critical("record.incomplete", pending=driver.pending)
+
+
+def _policy_file(
+    settings: Settings, parts: Parts, driver: Driver, stack: AsyncExitStack
+) -> PolicyFile | None:
+    if settings.policy.file is None:
+        return None
+    shelf = settings.data_directory / "policies"
+    policy_file = PolicyFile(settings.policy.file, shelf, parts.policy, driver.submit)
+    stack.callback(policy_file.close)
+    return policy_file
 
 
 def _enter_left_over(store: Store, journal: Journal) -> None:
@@ -230,6 +250,11 @@ def _watch(edge: Edge) -> None:
     )
     edge.metrics.watch(
         "turngate_record_available", "1 while the record can be written.", lambda: edge.driver.healthy
+    )
+    edge.metrics.watch(
+        "turngate_policy_refused",
+        "1 while the policy file cannot be used and an older policy is in force.",
+        lambda: edge.driver.policy_state[1] is not None,
     )
     edge.metrics.registry.register(RelayCollector(edge.media.relay.counters))
 
