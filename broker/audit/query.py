@@ -81,6 +81,11 @@ def show_session(connection: Connection, session_id: str) -> tuple[Summary, list
     return (summarise(history), history) if history else None
 
 
+def records_of_type(connection: Connection, types: Sequence[str]) -> Iterator[Record]:
+    """All records of these types, in order."""
+    return read_records(connection, records.c.type.in_(types))
+
+
 def open_sessions(connection: Connection) -> list[OpenSession]:
     """Sessions that never ended, with their last counters. Of connections and calls only those of the last
     run are looked at: earlier ones were settled by the records that follow `node.started`. A visit outlives

@@ -27,6 +27,7 @@ from broker.audit.query import Filters, QueryError, list_sessions, show_session
 from broker.audit.reading import NoSuchRecordError, read_only_engine
 from broker.audit.verify import Verification, verify
 from broker.cli.options import ConfigFile, Flags, settings_or_exit
+from broker.cli.terminal import safe
 
 Database = Annotated[
     str | None,
@@ -154,7 +155,7 @@ def _reading(config: Path | None, flags: list[str] | None, database: str | None)
 
 
 def _give_up(sentence: str) -> NoReturn:
-    typer.echo(_safe(sentence), err=True)
+    typer.echo(safe(sentence), err=True)
     raise typer.Exit(1)
 
 
@@ -168,27 +169,18 @@ def _milliseconds(text: str | None) -> int | None:
     return int((time if time.tzinfo else time.replace(tzinfo=UTC)).timestamp() * 1000)
 
 
-def _safe(value: object) -> str:
-    """Text in which nothing is left that moves a cursor, changes colours or turns the direction of
-    writing."""
-    return "".join(
-        character if character.isprintable() else character.encode("unicode_escape").decode()
-        for character in str(value)
-    )
-
-
 def _summary_lines(summary: Summary) -> Iterator[str]:
     reach = {True: "external", False: "internal", None: ""}[summary.external]
     end = f"{summary.end} ({summary.end_reason})" if summary.end else "open"
     span = f"{summary.opened_at or '?'} to {summary.closed_at or '-'}"
-    yield _safe(f"{summary.kind or 'session'} {summary.session_id} {reach} {span}: {end}")
+    yield safe(f"{summary.kind or 'session'} {summary.session_id} {reach} {span}: {end}")
     for party in summary.parties:
-        yield _safe(f"    {_party(party)}")
+        yield safe(f"    {_party(party)}")
     if summary.rules:
         rules, decisions = ", ".join(summary.rules), ", ".join(summary.decisions)
-        yield _safe(f"    allowed by {rules} of policy {summary.policy_revision} (decision {decisions})")
+        yield safe(f"    allowed by {rules} of policy {summary.policy_revision} (decision {decisions})")
     if summary.bytes:
-        yield _safe(f"    bytes {_each_way(summary.bytes)}; packets {_each_way(summary.packets)}")
+        yield safe(f"    bytes {_each_way(summary.bytes)}; packets {_each_way(summary.packets)}")
 
 
 def _party(party: Party) -> str:
@@ -207,11 +199,11 @@ def _each_way(counts: Mapping[str, Any]) -> str:
 
 def _record_lines(record: Record) -> Iterator[str]:
     told = record.to_json()
-    yield _safe(f"  {record.seq} {record.ts} {record.type}: {told['sentence']}")
+    yield safe(f"  {record.seq} {record.ts} {record.type}: {told['sentence']}")
     for name, value in record.personal.items():
-        yield _safe(f"      {name}: {value if value is not None else '(redacted)'}")
+        yield safe(f"      {name}: {value if value is not None else '(redacted)'}")
     if record.fields:
-        yield _safe(f"      {json.dumps(record.fields)}")
+        yield safe(f"      {json.dumps(record.fields)}")
 
 
 def _verdict(found: Verification) -> str:
@@ -221,4 +213,4 @@ def _verdict(found: Verification) -> str:
     named = (
         f"first bad record: {found.first_bad_seq}" if found.first_bad_seq is not None else "no record is bad"
     )
-    return f"NOT SOUND, {named}\n{_safe(found.problem)}\nproven: records 1 to {found.proven}"
+    return f"NOT SOUND, {named}\n{safe(found.problem)}\nproven: records 1 to {found.proven}"

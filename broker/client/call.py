@@ -16,22 +16,24 @@ from broker.client.errors import CallOver, EdgeClosed, EdgeError, EdgeMisspoke, 
 from broker.client.media import MediaCounts, MediaKind, MediaPeer
 from broker.client.relay_path import RelayPath, RelayTransport, find_relay_path
 from broker.client.sharing import SHARE_TIMEOUT_SECONDS, Sharing
-from broker.core.frame_fields import EndReason, ShareEndReason
-from broker.core.frames import (
+from broker.core.client_frames import (
     CallAccept,
-    CallAccepted,
     CallAnswer,
     CallCancel,
-    CallCreated,
     CallDecline,
-    CallEnded,
     CallHangUp,
     CallInvite,
     CallOffer,
+    ClientFrame,
+)
+from broker.core.frame_fields import EndReason, ShareEndReason
+from broker.core.frames import (
+    CallAccepted,
+    CallCreated,
+    CallEnded,
     CallRing,
     CallShareEnded,
     CallSharing,
-    ClientFrame,
     Contact,
     EdgeFrame,
     Error,

@@ -7,7 +7,8 @@ from collections import deque
 from broker.client.connection import ANSWER_TIMEOUT_SECONDS, Connection, new_ref
 from broker.client.errors import EdgeClosed, EdgeMisspoke
 from broker.client.inbox import Inbox
-from broker.core.frames import ChatAccepted, ChatMessage, ChatReceived, ChatSend
+from broker.core.client_frames import ChatReceived, ChatSend
+from broker.core.frames import ChatAccepted, ChatMessage
 
 UNREAD_MESSAGES = 1000
 REMEMBERED_MESSAGE_IDS = 4096

@@ -16,19 +16,16 @@ from broker.client.errors import EdgeClosed, EdgeMisspoke, EdgeRefused, EdgeUnre
 from broker.client.http import Tls, bearer, checked_origin, tls_context
 from broker.client.inbox import Inbox
 from broker.core import errors
-from broker.core.frame_codec import SUBPROTOCOL, FrameError, encode, parse_edge_frame
-from broker.core.frames import (
+from broker.core.client_frames import (
     CallInvite,
     ChatSend,
     ClientFrame,
     ClientProgram,
-    EdgeFrame,
-    Error,
-    GuestWelcome,
     Hello,
-    InsiderWelcome,
     InvitationCreate,
 )
+from broker.core.frame_codec import SUBPROTOCOL, FrameError, encode, parse_edge_frame
+from broker.core.frames import EdgeFrame, Error, GuestWelcome, InsiderWelcome
 
 F = TypeVar("F", bound=EdgeFrame)
 

@@ -7,6 +7,7 @@ from urllib.parse import urlsplit
 
 from broker.client.connection import ANSWER_TIMEOUT_SECONDS, Connection, new_ref
 from broker.client.errors import EdgeMisspoke, EdgeRefused
+from broker.core.client_frames import InvitationCreate, LobbyAdmit, LobbyRefuse
 from broker.core.errors import STILL_IN_LOBBY
 from broker.core.frames import (
     Contact,
@@ -14,11 +15,8 @@ from broker.core.frames import (
     Error,
     GuestWelcome,
     InsiderWelcome,
-    InvitationCreate,
     InvitationCreated,
-    LobbyAdmit,
     LobbyAdmitted,
-    LobbyRefuse,
     LobbyRefused,
     LobbyWaiting,
     PresenceChanged,

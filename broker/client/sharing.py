@@ -10,8 +10,9 @@ from broker.client.background import Background
 from broker.client.connection import Connection
 from broker.client.errors import EdgeClosed, EdgeError, EdgeRefused, ShareOver
 from broker.client.media import MediaPeer
+from broker.core.client_frames import CallOffer, CallShare, CallUnshare
 from broker.core.frame_fields import ShareEndReason
-from broker.core.frames import CallOffer, CallShare, CallShareEnded, CallSharing, CallUnshare
+from broker.core.frames import CallShareEnded, CallSharing
 
 SHARE_TIMEOUT_SECONDS = 15.0
 END_TIMEOUT_SECONDS = 5.0

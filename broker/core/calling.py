@@ -6,6 +6,7 @@ from auth.principal import Guest, Insider, PartyId
 from broker.core import sharing
 from broker.core.answers import denial, deny, error, refuse, unrecorded
 from broker.core.call import Call, CallEvent, CallState, EndingCall, WrongStateError
+from broker.core.client_frames import CallAccept, CallCancel, CallDecline, CallHangUp, CallInvite
 from broker.core.clock import Deadline, Now
 from broker.core.commands import (
     AdmitMedia,
@@ -20,17 +21,7 @@ from broker.core.commands import (
 )
 from broker.core.errors import CALL_STATE, PEER_UNREACHABLE, UNKNOWN_CALL, USER_BUSY, YOU_ARE_BUSY, ErrorRow
 from broker.core.frame_fields import EndReason
-from broker.core.frames import (
-    CallAccept,
-    CallAccepted,
-    CallCancel,
-    CallCreated,
-    CallDecline,
-    CallEnded,
-    CallHangUp,
-    CallInvite,
-    CallRing,
-)
+from broker.core.frames import CallAccepted, CallCreated, CallEnded, CallRing
 from broker.core.house import Connection, House
 from broker.core.limits import allowed_rate, allowed_until
 from broker.core.reach import ask_everywhere, denial_in, hindrance, places

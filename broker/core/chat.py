@@ -9,6 +9,7 @@ from auth.personal import Personal
 from auth.principal import Guest, Insider
 from broker.audit.record import JsonValue
 from broker.core.answers import deny, refuse, unrecorded
+from broker.core.client_frames import ChatReceived, ChatSend
 from broker.core.clock import Now
 from broker.core.commands import (
     Answer,
@@ -22,7 +23,7 @@ from broker.core.commands import (
 )
 from broker.core.errors import MESSAGE_TOO_LONG, PEER_UNREACHABLE, UNKNOWN_MESSAGE
 from broker.core.events import StoredMessage, UndeliveredRead
-from broker.core.frames import ChatAccepted, ChatMessage, ChatReceived, ChatSend
+from broker.core.frames import ChatAccepted, ChatMessage
 from broker.core.house import Connection, House
 from broker.core.reach import ask_everywhere, denial_in, hindrance, places
 from broker.core.recording import draft, named

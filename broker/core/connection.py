@@ -5,6 +5,7 @@ from __future__ import annotations
 from auth.principal import Guest, Insider
 from broker.core import visit
 from broker.core.answers import refuse, reply, reply_denied, unrecorded
+from broker.core.client_frames import Hello
 from broker.core.clock import Deadline, Now
 from broker.core.commands import (
     CloseConnection,
@@ -29,7 +30,7 @@ from broker.core.errors import (
     ErrorRow,
 )
 from broker.core.events import Connected, Disconnected, FrameReceived, SignInProved, SignOutRequested
-from broker.core.frames import Hello, InsiderWelcome
+from broker.core.frames import InsiderWelcome
 from broker.core.house import Connection, House
 from broker.core.invitation import info
 from broker.core.leaving import close, leave

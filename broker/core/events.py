@@ -10,8 +10,8 @@ from dataclasses import dataclass
 
 from auth.personal import Personal
 from auth.principal import Guest, Insider, PartyId
+from broker.core.client_frames import ClientFrame
 from broker.core.commands import ConnectionId, RequestId
-from broker.core.frames import ClientFrame
 from broker.policy.index import PolicyIndex
 
 # --- doors: HTTP requests and connections -------------------------------------------------------------------

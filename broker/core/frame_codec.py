@@ -6,7 +6,8 @@ from typing import Annotated
 
 from pydantic import Field, TypeAdapter, ValidationError
 
-from broker.core.frames import ClientFrame, EdgeFrame, Frame
+from broker.core.client_frames import ClientFrame
+from broker.core.frames import EdgeFrame, Frame
 
 SUBPROTOCOL = "turngate.v1"
 MAX_FRAME_BYTES = 65536

@@ -1,28 +1,24 @@
 """Frames: the messages on the WebSocket, subprotocol `turngate.v1`, one JSON object each with a `type`.
 
-`ClientFrame` is what a client may send; everything else an edge receives is BAD_FRAME. `EdgeFrame` is what
-the edge sends, in two families that the type checker keeps apart: an `OpeningFrame` opens or reveals
-something and leaves the edge only after its record is durable; a `PlainFrame` opens nothing. JSON Schema and
-the browser's typedefs are generated from these models.
+What a client may send is in `client_frames`. `EdgeFrame` is what the edge sends, in two families that the
+type checker keeps apart: an `OpeningFrame` opens or reveals something and leaves the edge only after its
+record is durable; a `PlainFrame` opens nothing. JSON Schema and the browser's typedefs are generated from
+these models.
 """
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict
 
 from broker.core.frame_fields import (
-    Email,
     EndReason,
     Id,
     Kind,
     Media,
-    Name,
-    Sdp,
     ShareEndReason,
     ShownStatus,
-    Status,
 )
 
 
@@ -31,145 +27,6 @@ class Frame(BaseModel):
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
-
-# --- what a client may send ---------------------------------------------------------------------------------
-
-
-class ClientProgram(Frame):
-    name: Annotated[str, Field(min_length=1, max_length=64)]
-    version: Annotated[str, Field(min_length=1, max_length=32)]
-
-
-class Hello(Frame):
-    """The first frame of every connection."""
-
-    type: Literal["hello"] = "hello"
-    client: ClientProgram
-
-
-class PresenceSet(Frame):
-    type: Literal["presence.set"] = "presence.set"
-    status: Status
-
-
-class ChatSend(Frame):
-    """`ref` comes back in `chat.accepted` or `error`. The same `ref` again is answered with the same message
-    id."""
-
-    type: Literal["chat.send"] = "chat.send"
-    ref: Id
-    to: Id
-    text: Annotated[str, Field(min_length=1, max_length=16000, pattern=r"^[^\x00]+$")]
-
-
-class ChatReceived(Frame):
-    """The client has the message; it need not be delivered to this person again."""
-
-    type: Literal["chat.received"] = "chat.received"
-    message_id: Id
-
-
-class InvitationCreate(Frame):
-    """`guest_email` says of which organisation the guest is; policy may ask for it."""
-
-    type: Literal["invitation.create"] = "invitation.create"
-    ref: Id
-    guest_name: Name
-    guest_email: Email | None = None
-    expires_in_seconds: Annotated[int, Field(ge=60)] | None = None
-    redemptions: Annotated[int, Field(ge=1)] | None = None
-
-
-class InvitationRevoke(Frame):
-    type: Literal["invitation.revoke"] = "invitation.revoke"
-    invitation_id: Id
-
-
-class LobbyAdmit(Frame):
-    type: Literal["lobby.admit"] = "lobby.admit"
-    guest: Id
-
-
-class LobbyRefuse(Frame):
-    """Refuses a waiting guest, or shows an admitted one out."""
-
-    type: Literal["lobby.refuse"] = "lobby.refuse"
-    guest: Id
-
-
-class CallInvite(Frame):
-    type: Literal["call.invite"] = "call.invite"
-    ref: Id
-    to: Id
-    media: Media
-
-
-class CallAccept(Frame):
-    type: Literal["call.accept"] = "call.accept"
-    call_id: Id
-
-
-class CallDecline(Frame):
-    type: Literal["call.decline"] = "call.decline"
-    call_id: Id
-
-
-class CallCancel(Frame):
-    """The caller gives up while it rings."""
-
-    type: Literal["call.cancel"] = "call.cancel"
-    call_id: Id
-
-
-class CallHangUp(Frame):
-    type: Literal["call.hang_up"] = "call.hang_up"
-    call_id: Id
-
-
-class CallShare(Frame):
-    """This party wants to show its screen in this call; it offers the further video once `call.sharing` says
-    so."""
-
-    type: Literal["call.share"] = "call.share"
-    call_id: Id
-
-
-class CallUnshare(Frame):
-    type: Literal["call.unshare"] = "call.unshare"
-    call_id: Id
-
-
-class CallOffer(Frame):
-    """Both ways: the edge forwards it rebuilt from the allow-list. The caller offers first, after
-    `call.accepted`."""
-
-    type: Literal["call.offer"] = "call.offer"
-    call_id: Id
-    sdp: Sdp
-
-
-class CallAnswer(Frame):
-    type: Literal["call.answer"] = "call.answer"
-    call_id: Id
-    sdp: Sdp
-
-
-class CallCandidate(Frame):
-    """A trickled candidate (without the `a=` prefix); "" marks the end of candidates. Both ways."""
-
-    type: Literal["call.candidate"] = "call.candidate"
-    call_id: Id
-    candidate: Annotated[str, Field(max_length=512)]
-    mid: Annotated[str, Field(max_length=16, pattern=r"^[A-Za-z0-9]*$")]
-
-
-_CallFrame = CallInvite | CallAccept | CallDecline | CallCancel | CallHangUp | CallShare | CallUnshare
-_CallSignal = CallOffer | CallAnswer | CallCandidate
-_GuestFrame = InvitationCreate | InvitationRevoke | LobbyAdmit | LobbyRefuse
-ClientFrame = Hello | PresenceSet | ChatSend | ChatReceived | _GuestFrame | _CallFrame | _CallSignal
-
-NARROWING_FRAMES = (CallHangUp, CallDecline, CallCancel, CallUnshare, InvitationRevoke, LobbyRefuse)
-"""Only ever close something: taken also while the edge is too busy for anything else."""
 
 # --- what the edge sends: opening frames --------------------------------------------------------------------
 

@@ -9,10 +9,11 @@ from dataclasses import dataclass, field
 from auth.personal import Personal
 from auth.principal import Guest, Insider, PartyId
 from broker.core.call import Call, EndingCall
+from broker.core.client_frames import ClientProgram
 from broker.core.clock import Deadlines, Ids, Now
 from broker.core.commands import ConnectionId, OpeningEffect, Show, Tell
 from broker.core.frame_fields import ShownStatus, Status
-from broker.core.frames import ClientProgram, Contact, IceServer, OpeningFrame, PlainFrame
+from broker.core.frames import Contact, IceServer, OpeningFrame, PlainFrame
 from broker.core.gate import Gate
 from broker.core.refusals import Refusals
 from broker.policy.decision import Decision, Obligation

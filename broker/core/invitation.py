@@ -6,6 +6,7 @@ from auth.personal import Personal
 from auth.principal import Guest, PartyId
 from broker.core import visit
 from broker.core.answers import deny, refuse, reply, reply_denied, unrecorded
+from broker.core.client_frames import InvitationCreate, InvitationRevoke
 from broker.core.clock import Deadline, Now
 from broker.core.commands import (
     Answer,
@@ -19,13 +20,7 @@ from broker.core.commands import (
 )
 from broker.core.errors import AUDIT_UNAVAILABLE, INVITATION_INVALID, INVITATION_LIMIT, UNKNOWN_INVITATION
 from broker.core.events import EntryRefused, RedeemRequested
-from broker.core.frames import (
-    InvitationCreate,
-    InvitationCreated,
-    InvitationInfo,
-    InvitationRevoke,
-    InvitationRevoked,
-)
+from broker.core.frames import InvitationCreated, InvitationInfo, InvitationRevoked
 from broker.core.house import Connection, House, Invitation, Visit
 from broker.core.outage import count_refusal
 from broker.core.reach import ask_everywhere, places, verdict

@@ -14,18 +14,11 @@ from typing import cast
 from auth.principal import PartyId
 from broker.core.answers import error, refuse, unrecorded
 from broker.core.call import Call, CallState
+from broker.core.client_frames import CallAnswer, CallCandidate, CallOffer
 from broker.core.clock import Now
 from broker.core.commands import AllowPayloadTypes, Answer, Command, Note, Tell
 from broker.core.errors import CALL_STATE, NEGOTIATION_BUSY, RATE_LIMITED, TABLE, UNKNOWN_CALL
-from broker.core.frames import (
-    CallAnswer,
-    CallCandidate,
-    CallOffer,
-    ForwardedAnswer,
-    ForwardedCandidate,
-    ForwardedOffer,
-    PlainFrame,
-)
+from broker.core.frames import ForwardedAnswer, ForwardedCandidate, ForwardedOffer, PlainFrame
 from broker.core.house import Connection, House
 from broker.core.recording import draft, named
 from broker.core.sdp import Medium, Rebuilt, ScreenDirection, SdpError, rebuild, rebuild_candidate

@@ -7,10 +7,11 @@ from dataclasses import dataclass
 
 from auth.principal import Insider, PartyId
 from broker.audit.record import Draft, JsonValue
+from broker.core.client_frames import PresenceSet
 from broker.core.clock import Now
 from broker.core.commands import Answer, Command, OpeningEffect, Show, Tell
 from broker.core.frame_fields import ShownStatus
-from broker.core.frames import ContactGone, PlainFrame, PresenceChanged, PresenceSet, PresenceStatus
+from broker.core.frames import ContactGone, PlainFrame, PresenceChanged, PresenceStatus
 from broker.core.house import HIDDEN_STATUS, Connection, House
 from broker.core.reach import ask_everywhere, hindrance, places, verdict
 from broker.core.recording import draft

@@ -20,8 +20,8 @@ from broker.core import (
     sharing,
     visit,
 )
+from broker.core import client_frames as cf
 from broker.core import events as e
-from broker.core import frames as f
 from broker.core.clock import Deadline, Now
 from broker.core.commands import Command
 from broker.core.house import House
@@ -82,44 +82,44 @@ def _frame(house: House, event: e.FrameReceived, now: Now) -> list[Command]:
     if sender is None or sender.closing:
         return []
     frame = event.frame
-    if isinstance(frame, f.Hello):
+    if isinstance(frame, cf.Hello):
         return connection.hello(house, sender, event, frame, now)
     if sender.program is None:
         return connection.not_hello(house, sender)
     match frame:
-        case f.PresenceSet():
+        case cf.PresenceSet():
             return presence.set_status(house, sender, frame, now)
-        case f.ChatSend():
+        case cf.ChatSend():
             return chat.send(house, sender, frame, _counterpart(house, event, frame.to), now)
-        case f.ChatReceived():
+        case cf.ChatReceived():
             return chat.received(house, sender, frame, now)
-        case f.InvitationCreate():
+        case cf.InvitationCreate():
             return invitation.create(house, sender, frame, now)
-        case f.InvitationRevoke():
+        case cf.InvitationRevoke():
             return invitation.revoke(house, sender, frame, now)
-        case f.LobbyAdmit():
+        case cf.LobbyAdmit():
             return visit.admit(house, sender, frame, now)
-        case f.LobbyRefuse():
+        case cf.LobbyRefuse():
             return visit.refuse_guest(house, sender, frame, now)
-        case f.CallInvite():
+        case cf.CallInvite():
             return calling.invite(house, sender, frame, _counterpart(house, event, frame.to), now)
-        case f.CallAccept():
+        case cf.CallAccept():
             return calling.accept(house, sender, frame, now)
-        case f.CallDecline():
+        case cf.CallDecline():
             return calling.decline(house, sender, frame, now)
-        case f.CallCancel():
+        case cf.CallCancel():
             return calling.cancel(house, sender, frame, now)
-        case f.CallHangUp():
+        case cf.CallHangUp():
             return calling.hang_up(house, sender, frame, now)
-        case f.CallShare():
+        case cf.CallShare():
             return sharing.share(house, sender, frame, now)
-        case f.CallUnshare():
+        case cf.CallUnshare():
             return sharing.unshare(house, sender, frame, now)
-        case f.CallOffer():
+        case cf.CallOffer():
             return negotiation.offer(house, sender, frame, now)
-        case f.CallAnswer():
+        case cf.CallAnswer():
             return negotiation.answer(house, sender, frame, now)
-        case f.CallCandidate():
+        case cf.CallCandidate():
             return negotiation.candidate(house, sender, frame, now)
         case _:
             assert_never(frame)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from broker.audit.record import Draft
 from broker.core.answers import deny, refuse, unrecorded
 from broker.core.call import Call, Share
+from broker.core.client_frames import CallShare, CallUnshare
 from broker.core.clock import Deadline, Now
 from broker.core.commands import (
     AdmitMedia,
@@ -21,7 +22,7 @@ from broker.core.commands import (
 )
 from broker.core.errors import CALL_STATE, NOT_SHARING, SHARE_BUSY
 from broker.core.frame_fields import ShareEndReason
-from broker.core.frames import CallShare, CallShareEnded, CallSharing, CallUnshare
+from broker.core.frames import CallShareEnded, CallSharing
 from broker.core.house import Connection, House
 from broker.core.limits import allowed_rate, allowed_until
 from broker.core.negotiation import active_call

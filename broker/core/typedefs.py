@@ -18,8 +18,9 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 from pydantic import Field, TypeAdapter
 
-from broker.core import frame_fields, frames
-from broker.core.frames import ClientFrame, EdgeFrame, Frame
+from broker.core import client_frames, frame_fields, frames
+from broker.core.client_frames import ClientFrame
+from broker.core.frames import EdgeFrame, Frame
 
 _SCALARS: dict[type, str] = {str: "string", int: "number", bool: "boolean"}
 _ALIASES: dict[object, str] = {
@@ -80,7 +81,7 @@ def _require_type(definition: dict[str, Any]) -> None:
 
 def _models() -> Iterator[type[Frame]]:
     """Every model on the wire, in the order of the source, the families' empty base classes left out."""
-    for model in vars(frames).values():
+    for model in (*vars(client_frames).values(), *vars(frames).values()):
         if inspect.isclass(model) and issubclass(model, Frame) and model.model_fields:
             yield model
 

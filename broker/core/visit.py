@@ -5,6 +5,7 @@ from __future__ import annotations
 from auth.principal import Guest, Insider, PartyId
 from broker.core import calling
 from broker.core.answers import deny, refuse, unrecorded
+from broker.core.client_frames import LobbyAdmit, LobbyRefuse
 from broker.core.clock import Deadline, Now
 from broker.core.commands import (
     CloseConnection,
@@ -24,10 +25,8 @@ from broker.core.frames import (
     Contact,
     ContactGone,
     GuestWelcome,
-    LobbyAdmit,
     LobbyAdmitted,
     LobbyLeft,
-    LobbyRefuse,
     LobbyRefused,
     LobbyWaiting,
     PresenceChanged,

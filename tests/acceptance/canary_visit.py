@@ -14,7 +14,7 @@ from typing import Any
 import aiohttp
 
 from broker.client.invitations import split_link
-from broker.core import frames as f
+from broker.core import client_frames as cf
 from broker.core.frame_codec import SUBPROTOCOL
 from tests.acceptance.served_edge import ServedEdge
 from tests.edge.bench_wire import Answer, Wire
@@ -114,7 +114,7 @@ async def visit(edge: ServedEdge) -> Heard:
         host = await stack.enter_async_context(alice.wire(edge.inside, token))
         joined = await _joined(edge, host, guest, stranger)
         visitor = await stack.enter_async_context(guest.wire(edge.outside, joined))
-        await host.send(f.LobbyAdmit(guest=visitor.you))
+        await host.send(cf.LobbyAdmit(guest=visitor.you))
         await visitor.until("lobby.admitted")
         await _chat(host, visitor)
         await _call(host, visitor, heard)
@@ -162,7 +162,7 @@ async def _signed_in(edge: ServedEdge, alice: Source) -> str:
 
 
 async def _joined(edge: ServedEdge, host: Wire, guest: Source, stranger: Source) -> str:
-    await host.send(f.InvitationCreate(ref="r", guest_name=GUEST_NAME))
+    await host.send(cf.InvitationCreate(ref="r", guest_name=GUEST_NAME))
     secret = split_link((await host.until("invitation.created"))["link"])[1]
     url = f"{edge.outside}/api/redeem"
     body = {"invitation": secret, "name": GUEST_NAME, "notice_acknowledged": True, "bearer": True}
@@ -177,39 +177,39 @@ async def _joined(edge: ServedEdge, host: Wire, guest: Source, stranger: Source)
 
 async def _chat(host: Wire, visitor: Wire) -> None:
     for sender, receiver, text in ((host, visitor, TO_GUEST), (visitor, host, TO_ALICE)):
-        await sender.send(f.ChatSend(ref="r", to=receiver.you, text=text))
+        await sender.send(cf.ChatSend(ref="r", to=receiver.you, text=text))
         message = await receiver.until("chat.message", text=text)
-        await receiver.send(f.ChatReceived(message_id=message["message_id"]))
+        await receiver.send(cf.ChatReceived(message_id=message["message_id"]))
 
 
 async def _absent(edge: ServedEdge, alice: Source, host: Wire) -> None:
     """A message to somebody who never comes."""
     bob = next(c for frame in host.frames for c in frame.get("contacts", ()) if c["name"].startswith("Bob"))
-    await host.send(f.ChatSend(ref="unread", to=bob["party"], text=UNREAD))
+    await host.send(cf.ChatSend(ref="unread", to=bob["party"], text=UNREAD))
     await host.until("chat.accepted", ref="unread")
 
 
 async def _call(host: Wire, visitor: Wire, heard: Heard) -> None:
-    await host.send(f.CallInvite(ref="c", to=visitor.you, media=["audio"]))
+    await host.send(cf.CallInvite(ref="c", to=visitor.you, media=["audio"]))
     created = await host.until("call.created")
     call_id = str(created["call_id"])
     await visitor.until("call.ring")
-    await visitor.send(f.CallAccept(call_id=call_id))
+    await visitor.send(cf.CallAccept(call_id=call_id))
     answered = await visitor.until("call.accepted")
     await host.until("call.accepted")
     heard.secrets["alice's relay password"] = str(created["ice_server"]["credential"])
     heard.secrets["the guest's relay password"] = str(answered["ice_server"]["credential"])
     for line in candidates(ALICE_ADDRESS):
-        await host.send(f.CallCandidate(call_id=call_id, candidate=line, mid="0"))
+        await host.send(cf.CallCandidate(call_id=call_id, candidate=line, mid="0"))
     for line in candidates(GUEST_ADDRESS):
-        await visitor.send(f.CallCandidate(call_id=call_id, candidate=line, mid="0"))
-    await host.send(f.CallOffer(call_id=call_id, sdp=hostile_offer(ALICE_ADDRESS)))
+        await visitor.send(cf.CallCandidate(call_id=call_id, candidate=line, mid="0"))
+    await host.send(cf.CallOffer(call_id=call_id, sdp=hostile_offer(ALICE_ADDRESS)))
     offer = await visitor.until("call.offer")
     assert "a=fingerprint:" in offer["sdp"]
     answer = hostile_offer(GUEST_ADDRESS).replace("a=setup:actpass", "a=setup:active")
-    await visitor.send(f.CallAnswer(call_id=call_id, sdp=answer))
+    await visitor.send(cf.CallAnswer(call_id=call_id, sdp=answer))
     await host.until("call.answer")
-    await visitor.send(f.CallOffer(call_id=call_id, sdp=f"v=0 {GUEST_ADDRESS}"))
+    await visitor.send(cf.CallOffer(call_id=call_id, sdp=f"v=0 {GUEST_ADDRESS}"))
     await visitor.until("error", code="SDP_MALFORMED")
-    await host.send(f.CallHangUp(call_id=call_id))
+    await host.send(cf.CallHangUp(call_id=call_id))
     await visitor.until("call.ended")

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from broker.core import frames as f
+from broker.core import client_frames as cf
 from broker.core.commands import OpeningEffect
 from broker.core.gate import Gate, Recorded
 from broker.policy.decision import Code, Decision
@@ -123,10 +123,10 @@ class Scene:
         caller, callee = self.actor(role), self.counterpart(role)
         if not placed_by_actor:
             caller, callee = callee, caller
-        await caller.send(f.CallInvite(ref="prepared", to=callee.you, media=["audio"]))
+        await caller.send(cf.CallInvite(ref="prepared", to=callee.you, media=["audio"]))
         call_id = str((await callee.until("call.ring"))["call_id"])
         if accepted:
-            await callee.send(f.CallAccept(call_id=call_id))
+            await callee.send(cf.CallAccept(call_id=call_id))
             await caller.until("call.accepted")
             await callee.until("call.accepted")
         return call_id
@@ -135,7 +135,7 @@ class Scene:
         if role == "lobby guest":
             return "m-none"
         sender = self.counterpart(role)
-        await sender.send(f.ChatSend(ref="prepared", to=self.actor(role).you, text="prepared"))
+        await sender.send(cf.ChatSend(ref="prepared", to=self.actor(role).you, text="prepared"))
         return str((await self.actor(role).until("chat.message"))["message_id"])
 
     async def recovered(self) -> None:
@@ -163,87 +163,87 @@ async def scene(bench: Bench) -> AsyncIterator[Scene]:
 # --- every frame --------------------------------------------------------------------------------------------
 
 SDP = "v=0\r\no=- 1 1 IN IP4 0.0.0.0\r\ns=-\r\nt=0 0\r\n"
-Prepare = Callable[[Scene, str], Awaitable[f.ClientFrame]]
+Prepare = Callable[[Scene, str], Awaitable[cf.ClientFrame]]
 
 
-async def hello(at: Scene, role: str) -> f.ClientFrame:
+async def hello(at: Scene, role: str) -> cf.ClientFrame:
     await at.newcomer(role)
-    return f.Hello(client=f.ClientProgram(name="test", version="1"))
+    return cf.Hello(client=cf.ClientProgram(name="test", version="1"))
 
 
-async def presence_set(_: Scene, role: str) -> f.ClientFrame:
-    return f.PresenceSet(status="busy")
+async def presence_set(_: Scene, role: str) -> cf.ClientFrame:
+    return cf.PresenceSet(status="busy")
 
 
-async def chat_send(at: Scene, role: str) -> f.ClientFrame:
-    return f.ChatSend(ref="tried", to=at.counterpart(role).you, text="tried")
+async def chat_send(at: Scene, role: str) -> cf.ClientFrame:
+    return cf.ChatSend(ref="tried", to=at.counterpart(role).you, text="tried")
 
 
-async def chat_received(at: Scene, role: str) -> f.ClientFrame:
-    return f.ChatReceived(message_id=await at.message_shown_to(role))
+async def chat_received(at: Scene, role: str) -> cf.ClientFrame:
+    return cf.ChatReceived(message_id=await at.message_shown_to(role))
 
 
-async def invitation_create(_: Scene, role: str) -> f.ClientFrame:
-    return f.InvitationCreate(ref="tried", guest_name="Gustav")
+async def invitation_create(_: Scene, role: str) -> cf.ClientFrame:
+    return cf.InvitationCreate(ref="tried", guest_name="Gustav")
 
 
-async def invitation_revoke(at: Scene, role: str) -> f.ClientFrame:
+async def invitation_revoke(at: Scene, role: str) -> cf.ClientFrame:
     await at.bench.invitation(at.host)
     created = [frame for frame in at.host.frames if frame["type"] == "invitation.created"][-1]
-    return f.InvitationRevoke(invitation_id=created["invitation"]["invitation_id"])
+    return cf.InvitationRevoke(invitation_id=created["invitation"]["invitation_id"])
 
 
-async def lobby_admit(at: Scene, role: str) -> f.ClientFrame:
-    return f.LobbyAdmit(guest=at.wires["lobby guest"].you)
+async def lobby_admit(at: Scene, role: str) -> cf.ClientFrame:
+    return cf.LobbyAdmit(guest=at.wires["lobby guest"].you)
 
 
-async def lobby_refuse(at: Scene, role: str) -> f.ClientFrame:
-    return f.LobbyRefuse(guest=at.wires["lobby guest"].you)
+async def lobby_refuse(at: Scene, role: str) -> cf.ClientFrame:
+    return cf.LobbyRefuse(guest=at.wires["lobby guest"].you)
 
 
-async def call_invite(at: Scene, role: str) -> f.ClientFrame:
-    return f.CallInvite(ref="tried", to=at.counterpart(role).you, media=["audio", "video"])
+async def call_invite(at: Scene, role: str) -> cf.ClientFrame:
+    return cf.CallInvite(ref="tried", to=at.counterpart(role).you, media=["audio", "video"])
 
 
-async def call_accept(at: Scene, role: str) -> f.ClientFrame:
-    return f.CallAccept(call_id=await at.call(role, placed_by_actor=False, accepted=False))
+async def call_accept(at: Scene, role: str) -> cf.ClientFrame:
+    return cf.CallAccept(call_id=await at.call(role, placed_by_actor=False, accepted=False))
 
 
-async def call_decline(at: Scene, role: str) -> f.ClientFrame:
-    return f.CallDecline(call_id=await at.call(role, placed_by_actor=False, accepted=False))
+async def call_decline(at: Scene, role: str) -> cf.ClientFrame:
+    return cf.CallDecline(call_id=await at.call(role, placed_by_actor=False, accepted=False))
 
 
-async def call_cancel(at: Scene, role: str) -> f.ClientFrame:
-    return f.CallCancel(call_id=await at.call(role, placed_by_actor=True, accepted=False))
+async def call_cancel(at: Scene, role: str) -> cf.ClientFrame:
+    return cf.CallCancel(call_id=await at.call(role, placed_by_actor=True, accepted=False))
 
 
-async def call_hang_up(at: Scene, role: str) -> f.ClientFrame:
-    return f.CallHangUp(call_id=await at.call(role, placed_by_actor=True, accepted=True))
+async def call_hang_up(at: Scene, role: str) -> cf.ClientFrame:
+    return cf.CallHangUp(call_id=await at.call(role, placed_by_actor=True, accepted=True))
 
 
-async def call_share(at: Scene, role: str) -> f.CallShare:
-    return f.CallShare(call_id=await at.call(role, placed_by_actor=False, accepted=True))
+async def call_share(at: Scene, role: str) -> cf.CallShare:
+    return cf.CallShare(call_id=await at.call(role, placed_by_actor=False, accepted=True))
 
 
-async def call_unshare(at: Scene, role: str) -> f.ClientFrame:
+async def call_unshare(at: Scene, role: str) -> cf.ClientFrame:
     share = await call_share(at, role)
     if role != "lobby guest":
         await at.actor(role).send(share)
         await at.actor(role).until("call.sharing")
-    return f.CallUnshare(call_id=share.call_id)
+    return cf.CallUnshare(call_id=share.call_id)
 
 
-async def call_offer(at: Scene, role: str) -> f.ClientFrame:
-    return f.CallOffer(call_id=await at.call(role, placed_by_actor=True, accepted=True), sdp=SDP)
+async def call_offer(at: Scene, role: str) -> cf.ClientFrame:
+    return cf.CallOffer(call_id=await at.call(role, placed_by_actor=True, accepted=True), sdp=SDP)
 
 
-async def call_answer(at: Scene, role: str) -> f.ClientFrame:
-    return f.CallAnswer(call_id=await at.call(role, placed_by_actor=False, accepted=True), sdp=SDP)
+async def call_answer(at: Scene, role: str) -> cf.ClientFrame:
+    return cf.CallAnswer(call_id=await at.call(role, placed_by_actor=False, accepted=True), sdp=SDP)
 
 
-async def call_candidate(at: Scene, role: str) -> f.ClientFrame:
+async def call_candidate(at: Scene, role: str) -> cf.ClientFrame:
     call_id = await at.call(role, placed_by_actor=True, accepted=True)
-    return f.CallCandidate(call_id=call_id, candidate="", mid="0")
+    return cf.CallCandidate(call_id=call_id, candidate="", mid="0")
 
 
 ROWS: dict[str, Prepare] = {

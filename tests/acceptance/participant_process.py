@@ -24,8 +24,8 @@ from broker.client.call import Call
 from broker.client.http import redeem, sign_in
 from broker.client.invitations import split_link
 from broker.client.participant import Participant, join
+from broker.core.client_frames import CallAnswer, CallCandidate, CallOffer, ClientFrame
 from broker.core.frame_codec import encode
-from broker.core.frames import CallAnswer, CallCandidate, CallOffer, ClientFrame
 
 STEP_SECONDS = 30.0
 MESSAGES = {"insider": "Good morning!", "guest": "Hello from outside."}

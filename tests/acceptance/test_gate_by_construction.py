@@ -15,6 +15,7 @@ from typing import get_args
 
 import pytest
 
+from broker.core import client_frames as cf
 from broker.core import frames as f
 from tests.acceptance.gate_scene import FAULTS, ROLES, ROWS, Scene, Watch, scene, watched
 from tests.edge.bench_house import password_of
@@ -41,7 +42,7 @@ def watch(monkeypatch: pytest.MonkeyPatch) -> Watch:
 
 
 def test_every_frame_a_client_may_send_has_a_row() -> None:
-    assert set(ROWS) == {type_of(frame) for frame in get_args(f.ClientFrame)}
+    assert set(ROWS) == {type_of(frame) for frame in get_args(cf.ClientFrame)}
 
 
 @pytest.mark.parametrize("fault", FAULTS)
@@ -134,7 +135,7 @@ async def sign_out(at: Scene, origin: str, path: str) -> list[Answer]:
 async def socket(at: Scene, origin: str, _: str) -> list[Answer]:
     for role in ("insider",) if origin == at.bench.inside else ("lobby guest", "admitted guest"):
         wire = await at.newcomer(role)
-        await wire.send(f.Hello(client=f.ClientProgram(name="test", version="1")))
+        await wire.send(cf.Hello(client=cf.ClientProgram(name="test", version="1")))
         await wire.closed()
         assert not set(wire.types) & OPENING_TYPES
     return []

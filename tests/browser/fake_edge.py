@@ -14,6 +14,7 @@ from typing import Literal
 
 from aiohttp import WSMsgType, web
 
+from broker.core import client_frames as cf
 from broker.core import frames as f
 from broker.core.errors import INVITATION_INVALID, NOT_SIGNED_IN, SIGN_IN_REFUSED, ErrorRow
 from broker.core.frame_codec import SUBPROTOCOL, encode, parse_client_frame
@@ -61,7 +62,7 @@ class FakeEdge:
     guest_admitted: bool = False
     signed_in: set[str] = field(default_factory=set)
     sockets: dict[str, web.WebSocketResponse] = field(default_factory=dict)
-    received: list[tuple[str, f.ClientFrame]] = field(default_factory=list)
+    received: list[tuple[str, cf.ClientFrame]] = field(default_factory=list)
     calls: dict[str, Call] = field(default_factory=dict)
     refusals: dict[str, f.Error] = field(default_factory=dict)
     """By frame type: answered with this error (its ref filled in) instead of being done."""
@@ -75,7 +76,7 @@ class FakeEdge:
         if socket is not None and not socket.closed:
             await socket.send_str(encode(frame))
 
-    async def heard(self, party: str, matches: Callable[[f.ClientFrame], bool]) -> f.ClientFrame:
+    async def heard(self, party: str, matches: Callable[[cf.ClientFrame], bool]) -> cf.ClientFrame:
         """The first frame of this party that matches, waiting for it."""
         async with asyncio.timeout(15):
             while True:
@@ -112,11 +113,11 @@ class FakeEdge:
             del self.sockets[party]
         return socket
 
-    async def _do(self, party: str, frame: f.ClientFrame) -> None:
+    async def _do(self, party: str, frame: cf.ClientFrame) -> None:
         match frame:
-            case f.Hello():
+            case cf.Hello():
                 await self._welcome(party)
-            case f.ChatSend():
+            case cf.ChatSend():
                 message_id = self.number("m")
                 await self.say(
                     party, f.ChatAccepted(ref=frame.ref, message_id=message_id, sent_at_ms=SENT_AT_MS)
@@ -126,24 +127,24 @@ class FakeEdge:
                     message_id=message_id, sender=sender, text=frame.text, sent_at_ms=SENT_AT_MS
                 )
                 await self.say(frame.to, told)
-            case f.InvitationCreate():
+            case cf.InvitationCreate():
                 invitation = self._invitation(frame.guest_name, frame.redemptions or 1)
                 link = f"{self.outside}/#{INVITATION}"
                 await self.say(party, f.InvitationCreated(ref=frame.ref, invitation=invitation, link=link))
-            case f.InvitationRevoke():
+            case cf.InvitationRevoke():
                 await self.say(party, f.InvitationRevoked(invitation_id=frame.invitation_id))
-            case f.LobbyAdmit() | f.LobbyRefuse():
+            case cf.LobbyAdmit() | cf.LobbyRefuse():
                 await self._lobby(frame)
-            case f.CallInvite():
+            case cf.CallInvite():
                 await self._ring(party, frame)
-            case f.CallAccept():
+            case cf.CallAccept():
                 call = self.calls[frame.call_id]
                 for person, role in ((call.caller, "caller"), (call.callee, "callee")):
                     accepted = {"call_id": frame.call_id, "role": role, "ice_server": self.ice_server}
                     await self.say(person, f.CallAccepted.model_validate(accepted))
-            case f.CallDecline() | f.CallCancel() | f.CallHangUp():
+            case cf.CallDecline() | cf.CallCancel() | cf.CallHangUp():
                 await self.end(frame)
-            case f.CallOffer() | f.CallAnswer() | f.CallCandidate():
+            case cf.CallOffer() | cf.CallAnswer() | cf.CallCandidate():
                 await self._forward(party, frame)
 
     async def _welcome(self, party: str) -> None:
@@ -171,10 +172,10 @@ class FakeEdge:
             redemptions_left=redemptions,
         )
 
-    async def _lobby(self, frame: f.LobbyAdmit | f.LobbyRefuse) -> None:
+    async def _lobby(self, frame: cf.LobbyAdmit | cf.LobbyRefuse) -> None:
         guest = self.who(frame.guest)
         await self.say("p-alice", f.LobbyLeft(guest=guest.party))
-        if isinstance(frame, f.LobbyAdmit):
+        if isinstance(frame, cf.LobbyAdmit):
             self.guest_admitted = True
             await self.say(guest.party, f.LobbyAdmitted(host=self.people["alice"]))
             await self.say("p-alice", f.PresenceChanged(contact=guest))
@@ -183,7 +184,7 @@ class FakeEdge:
             await self.say(guest.party, f.LobbyRefused())
             await self.sockets[guest.party].close(code=4403)
 
-    async def _ring(self, party: str, frame: f.CallInvite) -> None:
+    async def _ring(self, party: str, frame: cf.CallInvite) -> None:
         call_id = self.number("c")
         self.calls[call_id] = Call(party, frame.to, frame.ref, frame.media)
         created = f.CallCreated(
@@ -197,7 +198,7 @@ class FakeEdge:
         ring = f.CallRing(call_id=call_id, caller=self.who(party), media=frame.media)
         await self.say(frame.to, ring)
 
-    async def end(self, frame: f.CallDecline | f.CallCancel | f.CallHangUp) -> None:
+    async def end(self, frame: cf.CallDecline | cf.CallCancel | cf.CallHangUp) -> None:
         call = self.calls.pop(frame.call_id, None)
         if call is None:
             return
@@ -206,14 +207,14 @@ class FakeEdge:
         await self.say(call.caller, f.CallEnded(call_id=frame.call_id, reason=reason, ref=call.ref))
         await self.say(call.callee, f.CallEnded(call_id=frame.call_id, reason=reason))
 
-    async def _forward(self, party: str, frame: f.CallOffer | f.CallAnswer | f.CallCandidate) -> None:
+    async def _forward(self, party: str, frame: cf.CallOffer | cf.CallAnswer | cf.CallCandidate) -> None:
         call = self.calls.get(frame.call_id)
         if call is None:
             return
         other = call.callee if party == call.caller else call.caller
-        if isinstance(frame, f.CallOffer):
+        if isinstance(frame, cf.CallOffer):
             await self.say(other, f.ForwardedOffer(call_id=frame.call_id, sdp=frame.sdp))
-        elif isinstance(frame, f.CallAnswer):
+        elif isinstance(frame, cf.CallAnswer):
             await self.say(other, f.ForwardedAnswer(call_id=frame.call_id, sdp=frame.sdp))
         else:
             forwarded = f.ForwardedCandidate(call_id=frame.call_id, candidate=frame.candidate, mid=frame.mid)

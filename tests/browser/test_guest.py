@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 from playwright.async_api import Page, expect
 
-from broker.core.frames import CallInvite, CallRing, ChatMessage, LobbyRefuse
+from broker.core.client_frames import CallInvite, LobbyRefuse
+from broker.core.frames import CallRing, ChatMessage
 from tests.browser.conftest import Browsing
 from tests.browser.fake_edge import CONTACT, INVITATION, NOTICE, SENT_AT_MS, FakeEdge
 from tests.browser.visitor import acknowledge, enter_lobby, let_in, sign_in, write

@@ -7,7 +7,8 @@ import asyncio
 import pytest
 from playwright.async_api import Page, expect
 
-from broker.core.frames import CallInvite, Error, InvitationCreate, LobbyWaiting, WaitingGuest
+from broker.core.client_frames import CallInvite, InvitationCreate
+from broker.core.frames import Error, LobbyWaiting, WaitingGuest
 from tests.browser.conftest import NARROW, Browsing
 from tests.browser.fake_edge import NOTICE, FakeEdge, contact
 from tests.browser.visitor import open_conversation, sign_in, write

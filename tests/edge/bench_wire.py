@@ -10,8 +10,8 @@ from typing import Any
 
 import aiohttp
 
+from broker.core.client_frames import ClientFrame, ClientProgram, Hello
 from broker.core.frame_codec import encode
-from broker.core.frames import ClientFrame, ClientProgram, Hello
 
 WAIT_SECONDS = 8.0
 """How long anything that must happen may take; nothing waits this long when it does."""

@@ -18,6 +18,22 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
+from broker.core.client_frames import (
+    CallAccept,
+    CallAnswer,
+    CallCancel,
+    CallCandidate,
+    CallDecline,
+    CallHangUp,
+    CallInvite,
+    CallOffer,
+    ChatSend,
+    ClientFrame,
+    Hello,
+    InvitationCreate,
+    LobbyAdmit,
+    LobbyRefuse,
+)
 from broker.core.errors import (
     BAD_REQUEST,
     INVITATION_INVALID,
@@ -29,22 +45,12 @@ from broker.core.errors import (
 from broker.core.frame_codec import SUBPROTOCOL, encode, parse_client_frame
 from broker.core.frame_fields import EndReason, Kind
 from broker.core.frames import (
-    CallAccept,
     CallAccepted,
-    CallAnswer,
-    CallCancel,
-    CallCandidate,
     CallCreated,
-    CallDecline,
     CallEnded,
-    CallHangUp,
-    CallInvite,
-    CallOffer,
     CallRing,
     ChatAccepted,
     ChatMessage,
-    ChatSend,
-    ClientFrame,
     Contact,
     EdgeFrame,
     Error,
@@ -52,15 +58,11 @@ from broker.core.frames import (
     ForwardedCandidate,
     ForwardedOffer,
     GuestWelcome,
-    Hello,
     IceServer,
     InsiderWelcome,
-    InvitationCreate,
     InvitationCreated,
     InvitationInfo,
-    LobbyAdmit,
     LobbyAdmitted,
-    LobbyRefuse,
     LobbyRefused,
     LobbyWaiting,
     PresenceChanged,

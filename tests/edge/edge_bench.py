@@ -24,10 +24,10 @@ from auth.personal import Personal
 from auth.principal import Insider, PartyId
 from auth.tokens import token_digest
 from broker.client.invitations import split_link
+from broker.core.client_frames import InvitationCreate
 from broker.core.commands import RequestId
 from broker.core.events import SignInProved
 from broker.core.frame_codec import SUBPROTOCOL
-from broker.core.frames import InvitationCreate
 from broker.shell.facts import insider_of
 from broker.shell.gateway.edge import Edge, fresh_id
 from broker.shell.gateway.token import fresh_token

@@ -13,17 +13,9 @@ from broker.client.call import Call
 from broker.client.errors import CallOver, EdgeClosed, EdgeRefused, MediaFailed
 from broker.client.media import MediaPeer
 from broker.client.participant import Participant, join
+from broker.core.client_frames import CallAnswer, CallCancel, CallHangUp, CallOffer, ClientFrame
 from broker.core.errors import EDGE_STOPPING, SDP_MEDIA_NOT_ALLOWED
-from broker.core.frames import (
-    CallAnswer,
-    CallCancel,
-    CallHangUp,
-    CallOffer,
-    ClientFrame,
-    ForwardedAnswer,
-    ForwardedCandidate,
-    ForwardedOffer,
-)
+from broker.core.frames import ForwardedAnswer, ForwardedCandidate, ForwardedOffer
 from broker.core.sdp import rebuild
 from tests.edge.client_fake_edge import error_frame, fake_edge
 from tests.edge.client_turn_server import turn_server

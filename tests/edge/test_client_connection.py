@@ -14,15 +14,9 @@ from broker.client.errors import EdgeClosed, EdgeMisspoke, EdgeRefused, EdgeUnre
 from broker.client.http import leave, redeem, sign_in, sign_out
 from broker.client.invitations import split_link
 from broker.client.participant import join
+from broker.core.client_frames import ChatReceived, Hello, PresenceSet
 from broker.core.errors import SIGNED_OUT
-from broker.core.frames import (
-    ChatMessage,
-    ChatReceived,
-    Hello,
-    InsiderWelcome,
-    PresenceSet,
-    PresenceStatus,
-)
+from broker.core.frames import ChatMessage, InsiderWelcome, PresenceStatus
 from tests.edge.client_fake_edge import GUEST, HOST, SECRET, contact, error_frame, fake_edge, frame_type_of
 
 

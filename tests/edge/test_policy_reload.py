@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from broker.core.frames import CallAccept, CallInvite, ChatSend
+from broker.core.client_frames import CallAccept, CallInvite, ChatSend
 from broker.shell.policy_file import PolicyFile
 from config.policy.loading import PolicyErrors, load_policy
 from tests.edge.bench_house import NO_CHAT, POLICY

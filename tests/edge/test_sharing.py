@@ -15,16 +15,9 @@ from broker.client.errors import EdgeRefused
 from broker.client.media import MediaKind
 from broker.client.participant import Participant, join
 from broker.client.sharing import MAX_OFFERS_REFUSED
+from broker.core.client_frames import CallAnswer, CallOffer, CallShare, CallUnshare, ClientFrame
 from broker.core.errors import NEGOTIATION_BUSY, SDP_MEDIA_NOT_ALLOWED
-from broker.core.frames import (
-    CallAnswer,
-    CallOffer,
-    CallShare,
-    CallShareEnded,
-    CallSharing,
-    CallUnshare,
-    ClientFrame,
-)
+from broker.core.frames import CallShareEnded, CallSharing
 from relay.turn.session import Session
 from tests.edge.bench_house import NO_SHARING, POLICY
 from tests.edge.client_fake_edge import error_frame, fake_edge

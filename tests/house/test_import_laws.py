@@ -9,7 +9,14 @@ import pytest
 
 from tests.house import tracked
 
-CLIENT_MAY_IMPORT = ("broker.client", "broker.core.frames", "broker.core.frame_codec", "broker.core.errors")
+CLIENT_MAY_IMPORT = (
+    "broker.client",
+    "broker.core.frames",
+    "broker.core.client_frames",
+    "broker.core.frame_fields",
+    "broker.core.frame_codec",
+    "broker.core.errors",
+)
 
 
 def modules(prefix: str) -> list[str]:

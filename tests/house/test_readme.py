@@ -12,7 +12,7 @@ import pytest
 import typer.main
 
 from broker.cli.main import app
-from broker.core.frames import ClientFrame
+from broker.core.client_frames import ClientFrame
 from broker.shell.metrics import Metrics
 from broker.shell.relay_metrics import RelayCollector
 from relay.meter import DirectionCounters

@@ -9,7 +9,8 @@ from typing import get_args
 import pytest
 
 from broker.core import typedefs
-from broker.core.frames import ClientFrame, EdgeFrame
+from broker.core.client_frames import ClientFrame
+from broker.core.frames import EdgeFrame
 
 ROOT = Path(__file__).resolve().parents[2]
 

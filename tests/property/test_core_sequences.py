@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 
 from auth.personal import Personal
 from auth.principal import Guest, Insider, PartyId
+from broker.core import client_frames as cf
 from broker.core import events as e
-from broker.core import frames as f
 from broker.core.call import CallState
 from broker.core.commands import Opening, RequestId, SaveMessage, WithdrawMedia
 from broker.policy.decide import decide
@@ -131,7 +131,7 @@ class World:
         if waiting:
             guest = waiting[b % len(waiting)]
             client = self.clients[a % len(self.clients)]
-            self.run(client.says(f.LobbyAdmit(guest=guest) if b % 5 else f.LobbyRefuse(guest=guest)))
+            self.run(client.says(cf.LobbyAdmit(guest=guest) if b % 5 else cf.LobbyRefuse(guest=guest)))
 
     def guest_redeems(self, a: int, b: int) -> None:
         invitation_id = self.ids[a % len(self.ids)]
@@ -179,11 +179,11 @@ class World:
         caller, callee = (f"u-{NAMES[number % len(NAMES)]}" for number in (a, a + 1 + b % 2))
         for client in [client for client in self.clients if client.party == caller]:
             self.run(
-                client.says(f.CallInvite.model_validate({"ref": "1", "to": callee, "media": MEDIA[b % 3]}))
+                client.says(cf.CallInvite.model_validate({"ref": "1", "to": callee, "media": MEDIA[b % 3]}))
             )
         for client in [client for client in self.clients if client.party == callee]:
             for call_id in list(self.play.house.calls):
-                self.run(client.says(f.CallAccept(call_id=call_id)))
+                self.run(client.says(cf.CallAccept(call_id=call_id)))
 
     def screen_is_negotiated(self, a: int, b: int) -> None:
         """In a live call: perhaps somebody shares or stops, then one side offers and the other answers."""
@@ -195,13 +195,13 @@ class World:
         sides = [call.grant.parties[a >> 1 & 1], call.grant.parties[~a >> 1 & 1]]
         sharer = sides[a >> 2 & 1]
         said: list[tuple[PartyId, Any]] = [
-            (sides[0], f.CallOffer(call_id=call.call_id, sdp=SCREENS[b % 4])),
-            (sides[1], f.CallAnswer(call_id=call.call_id, sdp=ANSWERS[b // 4 % len(ANSWERS)])),
+            (sides[0], cf.CallOffer(call_id=call.call_id, sdp=SCREENS[b % 4])),
+            (sides[1], cf.CallAnswer(call_id=call.call_id, sdp=ANSWERS[b // 4 % len(ANSWERS)])),
         ]
         if a >> 3 & 1:
-            said.insert(b // 16 % 3, (sharer, f.CallShare(call_id=call.call_id)))
+            said.insert(b // 16 % 3, (sharer, cf.CallShare(call_id=call.call_id)))
         if a >> 4 & 1:
-            said.insert(b // 48 % 4, (sharer, f.CallUnshare(call_id=call.call_id)))
+            said.insert(b // 48 % 4, (sharer, cf.CallUnshare(call_id=call.call_id)))
         for party, frame in said:
             for client in [client for client in self.clients if client.party == party]:
                 self.run(client.says(frame))
@@ -249,35 +249,35 @@ class World:
 
 PARTIES, GUESTS, CALLS, INVITATIONS, MESSAGES = ("u-", "g-"), ("g-",), ("c-",), ("i-",), ("m-",)
 FRAMES: list[tuple[tuple[str, ...], Callable[[str, int], Any]]] = [
-    ((), lambda name, n: f.Hello(client=PROGRAM)),
-    ((), lambda name, n: f.PresenceSet.model_validate({"status": ["available", "away", "busy"][n % 3]})),
-    (PARTIES, lambda name, n: f.ChatSend(ref=str(n % 3), to=name, text=TEXTS[n % len(TEXTS)])),
-    (PARTIES, lambda name, n: f.ChatSend(ref=str(n % 3), to=f"u-{NAMES[n % 3]}", text="x")),
-    (MESSAGES, lambda name, n: f.ChatReceived(message_id=name)),
-    ((), lambda name, n: f.InvitationCreate(ref="1", guest_name=TEXTS[n % 5])),
-    ((), lambda name, n: f.InvitationCreate(ref="1", guest_name="Gus", redemptions=1 + n % 6)),
-    (INVITATIONS, lambda name, n: f.InvitationRevoke(invitation_id=name)),
-    (GUESTS, lambda name, n: f.LobbyAdmit(guest=name)),
-    (GUESTS, lambda name, n: f.LobbyRefuse(guest=name)),
-    (PARTIES, lambda name, n: f.CallInvite.model_validate({"ref": "1", "to": name, "media": MEDIA[n % 3]})),
-    ((), lambda name, n: f.CallInvite(ref="1", to=f"u-{NAMES[n % 3]}", media=["audio"])),
-    (CALLS, lambda name, n: f.CallAccept(call_id=name)),
-    (CALLS, lambda name, n: f.CallAccept(call_id=name)),
-    (CALLS, lambda name, n: f.CallDecline(call_id=name)),
-    (CALLS, lambda name, n: f.CallCancel(call_id=name)),
-    (CALLS, lambda name, n: f.CallHangUp(call_id=name if n % 3 == 0 else "c-other")),
-    (CALLS, lambda name, n: f.CallShare(call_id=name)),
-    (CALLS, lambda name, n: f.CallShare(call_id=name)),
-    (CALLS, lambda name, n: f.CallUnshare(call_id=name)),
-    (CALLS, lambda name, n: f.CallOffer(call_id=name, sdp=SCREENS[n % len(SCREENS)])),
-    (CALLS, lambda name, n: f.CallAnswer(call_id=name, sdp=SCREENS[n % len(SCREENS)])),
-    (CALLS, lambda name, n: f.CallOffer(call_id=name, sdp=DESCRIPTIONS[n % len(DESCRIPTIONS)])),
-    (CALLS, lambda name, n: f.CallOffer(call_id=name, sdp=DESCRIPTIONS[0])),
-    (CALLS, lambda name, n: f.CallAnswer(call_id=name, sdp=DESCRIPTIONS[n % len(DESCRIPTIONS)])),
-    (CALLS, lambda name, n: f.CallAnswer(call_id=name, sdp=DESCRIPTIONS[1])),
+    ((), lambda name, n: cf.Hello(client=PROGRAM)),
+    ((), lambda name, n: cf.PresenceSet.model_validate({"status": ["available", "away", "busy"][n % 3]})),
+    (PARTIES, lambda name, n: cf.ChatSend(ref=str(n % 3), to=name, text=TEXTS[n % len(TEXTS)])),
+    (PARTIES, lambda name, n: cf.ChatSend(ref=str(n % 3), to=f"u-{NAMES[n % 3]}", text="x")),
+    (MESSAGES, lambda name, n: cf.ChatReceived(message_id=name)),
+    ((), lambda name, n: cf.InvitationCreate(ref="1", guest_name=TEXTS[n % 5])),
+    ((), lambda name, n: cf.InvitationCreate(ref="1", guest_name="Gus", redemptions=1 + n % 6)),
+    (INVITATIONS, lambda name, n: cf.InvitationRevoke(invitation_id=name)),
+    (GUESTS, lambda name, n: cf.LobbyAdmit(guest=name)),
+    (GUESTS, lambda name, n: cf.LobbyRefuse(guest=name)),
+    (PARTIES, lambda name, n: cf.CallInvite.model_validate({"ref": "1", "to": name, "media": MEDIA[n % 3]})),
+    ((), lambda name, n: cf.CallInvite(ref="1", to=f"u-{NAMES[n % 3]}", media=["audio"])),
+    (CALLS, lambda name, n: cf.CallAccept(call_id=name)),
+    (CALLS, lambda name, n: cf.CallAccept(call_id=name)),
+    (CALLS, lambda name, n: cf.CallDecline(call_id=name)),
+    (CALLS, lambda name, n: cf.CallCancel(call_id=name)),
+    (CALLS, lambda name, n: cf.CallHangUp(call_id=name if n % 3 == 0 else "c-other")),
+    (CALLS, lambda name, n: cf.CallShare(call_id=name)),
+    (CALLS, lambda name, n: cf.CallShare(call_id=name)),
+    (CALLS, lambda name, n: cf.CallUnshare(call_id=name)),
+    (CALLS, lambda name, n: cf.CallOffer(call_id=name, sdp=SCREENS[n % len(SCREENS)])),
+    (CALLS, lambda name, n: cf.CallAnswer(call_id=name, sdp=SCREENS[n % len(SCREENS)])),
+    (CALLS, lambda name, n: cf.CallOffer(call_id=name, sdp=DESCRIPTIONS[n % len(DESCRIPTIONS)])),
+    (CALLS, lambda name, n: cf.CallOffer(call_id=name, sdp=DESCRIPTIONS[0])),
+    (CALLS, lambda name, n: cf.CallAnswer(call_id=name, sdp=DESCRIPTIONS[n % len(DESCRIPTIONS)])),
+    (CALLS, lambda name, n: cf.CallAnswer(call_id=name, sdp=DESCRIPTIONS[1])),
     (
         CALLS,
-        lambda name, n: f.CallCandidate(call_id=name, candidate=CANDIDATES[n % len(CANDIDATES)], mid="0"),
+        lambda name, n: cf.CallCandidate(call_id=name, candidate=CANDIDATES[n % len(CANDIDATES)], mid="0"),
     ),
 ]
 """What may be said, each with how the ids begin that it is about."""

@@ -10,8 +10,9 @@ from typing import Any, get_args
 from hypothesis import given
 from hypothesis import strategies as st
 
+from broker.core.client_frames import ClientFrame
 from broker.core.frame_codec import FrameError, encode, parse_client_frame, parse_edge_frame
-from broker.core.frames import ClientFrame, Frame
+from broker.core.frames import Frame
 
 FRAMES: dict[str, type[Frame]] = {
     str(frame.model_fields["type"].default): frame for frame in get_args(ClientFrame)

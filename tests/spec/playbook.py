@@ -20,6 +20,7 @@ from typing import Any, TypeVar
 from auth.personal import Personal
 from auth.principal import Guest, Insider, PartyId
 from broker.audit.record import Draft
+from broker.core import client_frames as cf
 from broker.core import events as e
 from broker.core import frames as f
 from broker.core.clock import Now
@@ -50,7 +51,7 @@ from tests.spec.policies import OPEN_POLICY
 from tests.spec.watch import PERSONAL_MARK, Watch
 
 START_WALL_SECONDS = 1_763_899_200
-PROGRAM = f.ClientProgram(name="playbook", version="1")
+PROGRAM = cf.ClientProgram(name="playbook", version="1")
 RULES = HouseRules(
     max_connections_per_person=3,
     max_text_characters=4000,
@@ -265,7 +266,7 @@ class Playbook:
 
     def invitation(self, host: Client, **asked: Any) -> str:
         """The id of an invitation that `host` makes."""
-        frame = f.InvitationCreate(ref="inv", guest_name=f"Invited {PERSONAL_MARK}", **asked)
+        frame = cf.InvitationCreate(ref="inv", guest_name=f"Invited {PERSONAL_MARK}", **asked)
         return (self >> host.says(frame)).frame(f.InvitationCreated).invitation.invitation_id
 
     def redeems(self, invitation_id: str, inviter: Insider | None) -> e.RedeemRequested:
@@ -293,20 +294,20 @@ class Playbook:
     def admitted(self, host: Client) -> Client:
         """A guest of `host` who has been let in."""
         guest = self.waiting(host)
-        assert (self >> host.says(f.LobbyAdmit(guest=guest.party))).openings
+        assert (self >> host.says(cf.LobbyAdmit(guest=guest.party))).openings
         return guest
 
     # --- calls ----------------------------------------------------------------------------------------------
 
     def ringing(self, caller: Client, callee: Client, media: tuple[str, ...] = ("audio",)) -> str:
         """The id of a call that rings."""
-        frame = f.CallInvite(ref="call", to=callee.party, media=list(media))  # type: ignore[arg-type]
+        frame = cf.CallInvite(ref="call", to=callee.party, media=list(media))  # type: ignore[arg-type]
         return (self >> caller.says(frame)).frame(f.CallCreated).call_id
 
     def talking(self, caller: Client, callee: Client, media: tuple[str, ...] = ("audio",)) -> str:
         """The id of a call that has been accepted."""
         call_id = self.ringing(caller, callee, media)
-        assert (self >> callee.says(f.CallAccept(call_id=call_id))).openings
+        assert (self >> callee.says(cf.CallAccept(call_id=call_id))).openings
         return call_id
 
     def failed(self, outcome: Outcome, outage: bool = False) -> e.CommitFailed:
@@ -344,15 +345,15 @@ class Client:
         return e.Disconnected(self.connection_id, "client_closed", 1, 2, 3, 4)
 
     def hello(self) -> e.FrameReceived:
-        return self.says(f.Hello(client=PROGRAM))
+        return self.says(cf.Hello(client=PROGRAM))
 
-    def says(self, frame: f.ClientFrame) -> e.FrameReceived:
+    def says(self, frame: cf.ClientFrame) -> e.FrameReceived:
         """The frame with the facts that the shell gathers for it."""
-        if isinstance(frame, f.ChatSend | f.CallInvite):
+        if isinstance(frame, cf.ChatSend | cf.CallInvite):
             return e.FrameReceived(self.connection_id, frame, self.play.people.get(PartyId(frame.to)))
-        if isinstance(frame, f.Hello) and isinstance(self.principal, Guest):
+        if isinstance(frame, cf.Hello) and isinstance(self.principal, Guest):
             return e.FrameReceived(self.connection_id, frame, self.host)
-        if isinstance(frame, f.Hello):
+        if isinstance(frame, cf.Hello):
             return e.FrameReceived(self.connection_id, frame, people=tuple(self.play.people.values()))
         return e.FrameReceived(self.connection_id, frame)
 

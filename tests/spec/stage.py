@@ -10,11 +10,12 @@ from pathlib import Path
 
 from auth.personal import Personal
 from auth.principal import Insider, PartyId
+from broker.core.client_frames import ClientFrame, ClientProgram, Hello
 from broker.core.clock import Now
 from broker.core.commands import ConnectionId, ReadUndelivered
 from broker.core.events import Connected, FrameReceived, MediaCount, Ticked
 from broker.core.frame_codec import parse_edge_frame
-from broker.core.frames import ClientFrame, ClientProgram, EdgeFrame, Hello, IceServer
+from broker.core.frames import EdgeFrame, IceServer
 from broker.core.gate import Gate, Receipt
 from broker.core.house import House, HouseRules
 from broker.core.refusals import Refusals

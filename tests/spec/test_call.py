@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from broker.core.call import TRANSITIONS, CallEvent, CallState
+from broker.core.client_frames import CallAccept, CallCancel, CallDecline, CallHangUp, CallInvite, PresenceSet
 from broker.core.commands import AdmitMedia, WithdrawMedia
 from broker.core.errors import (
     CALL_STATE,
@@ -17,19 +18,7 @@ from broker.core.errors import (
     YOU_ARE_BUSY,
 )
 from broker.core.frame_fields import EndReason
-from broker.core.frames import (
-    CallAccept,
-    CallAccepted,
-    CallCancel,
-    CallCreated,
-    CallDecline,
-    CallEnded,
-    CallHangUp,
-    CallInvite,
-    CallRing,
-    PresenceSet,
-    PresenceStatus,
-)
+from broker.core.frames import CallAccepted, CallCreated, CallEnded, CallRing, PresenceStatus
 from broker.policy.decision import Code
 from config.policy.action import Action
 from tests.spec.playbook import START_WALL_SECONDS, Client, Expected, Playbook, allow_everything, effect

@@ -7,8 +7,9 @@ from dataclasses import replace
 import pytest
 
 from auth.personal import Personal
+from broker.core.client_frames import CallAccept, CallInvite
 from broker.core.commands import AdmitMedia
-from broker.core.frames import CallAccept, CallCreated, CallInvite
+from broker.core.frames import CallCreated
 from broker.core.gate import Gate, Receipt
 from broker.shell.effects import Effects
 from tests.spec.playbook import Client, Outcome, Playbook

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from auth.personal import Personal
+from broker.core.client_frames import CallCancel, CallHangUp
 from broker.core.events import MediaAllocated, MediaCount, MediaCounted, MediaReleased, MediaWithdrawn
-from broker.core.frames import CallCancel, CallHangUp
 from tests.spec.playbook import Playbook
 
 

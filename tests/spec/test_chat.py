@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from auth.personal import Personal
 from auth.principal import Guest, Insider
+from broker.core.client_frames import ChatReceived, ChatSend, PresenceSet
 from broker.core.commands import SaveMessage, SettleMessage
 from broker.core.errors import (
     AUDIT_UNAVAILABLE,
@@ -13,7 +14,7 @@ from broker.core.errors import (
     UNKNOWN_MESSAGE,
 )
 from broker.core.events import StoredMessage
-from broker.core.frames import ChatAccepted, ChatMessage, ChatReceived, ChatSend, InsiderWelcome, PresenceSet
+from broker.core.frames import ChatAccepted, ChatMessage, InsiderWelcome
 from broker.core.house import MAX_SHOWN_MESSAGES
 from broker.policy.decision import Code
 from config.policy.action import Action

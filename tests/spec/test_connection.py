@@ -6,6 +6,7 @@ import pytest
 
 from auth.personal import Personal
 from auth.principal import PartyId
+from broker.core.client_frames import ChatSend, PresenceSet
 from broker.core.commands import EndSignIn, ReplyGranted, ReplyRefused, RequestId, SaveSignIn, WithdrawMedia
 from broker.core.errors import (
     ALREADY_HELLO,
@@ -18,7 +19,7 @@ from broker.core.errors import (
     TOO_MANY_CONNECTIONS,
 )
 from broker.core.events import LostSession, SignInProved, SignOutRequested, Started, Stopping
-from broker.core.frames import CallEnded, ChatSend, LobbyLeft, LobbyRefused, PresenceSet, PresenceStatus
+from broker.core.frames import CallEnded, LobbyLeft, LobbyRefused, PresenceStatus
 from broker.policy.decision import Code
 from tests.spec.playbook import (
     START_WALL_SECONDS,

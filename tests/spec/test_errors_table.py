@@ -10,9 +10,9 @@ import pytest
 
 from broker.core import errors
 from broker.core.answers import denial, error
+from broker.core.client_frames import ChatSend
 from broker.core.errors import TABLE, ErrorRow
 from broker.core.frame_codec import encode, parse_edge_frame
-from broker.core.frames import ChatSend
 from broker.core.sdp import SdpCode
 from broker.policy.decision import Code
 from config.policy.action import Action

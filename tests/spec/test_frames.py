@@ -7,6 +7,7 @@ from typing import Any, get_args
 
 import pytest
 
+from broker.core import client_frames as cf
 from broker.core import frames as f
 from broker.core.answers import error
 from broker.core.errors import BAD_FRAME
@@ -18,7 +19,7 @@ from broker.core.frame_codec import (
     parse_edge_frame,
 )
 
-CLIENT_FRAMES: list[type[f.Frame]] = list(get_args(f.ClientFrame))
+CLIENT_FRAMES: list[type[f.Frame]] = list(get_args(cf.ClientFrame))
 EDGE_FRAMES: list[type[f.Frame]] = list(get_args(f.EdgeFrame))
 
 HELLO = {"type": "hello", "client": {"name": "n", "version": "1"}}
@@ -156,9 +157,9 @@ def test_every_frame_has_its_own_type_on_its_side_of_the_wire() -> None:
 
 
 def test_every_frame_there_is_belongs_to_one_side() -> None:
-    parts = {f.ClientProgram, f.Contact, f.InvitationInfo, f.WaitingGuest, f.IceServer}
+    parts = {cf.ClientProgram, f.Contact, f.InvitationInfo, f.WaitingGuest, f.IceServer}
     kinds = {f.Frame, f.OpeningFrame, f.PlainFrame}
-    frames = {v for v in vars(f).values() if isinstance(v, type) and issubclass(v, f.Frame)}
+    frames = {v for v in (*vars(f).values(), *vars(cf).values()) if isinstance(v, type) and issubclass(v, f.Frame)}
     assert frames == set(CLIENT_FRAMES) | set(EDGE_FRAMES) | parts | kinds
 
 
@@ -183,6 +184,6 @@ def test_a_name_holds_no_control_character(name: str) -> None:
 
 def test_a_text_may_have_lines_but_no_zero() -> None:
     frame = {"type": "chat.send", "ref": "1", "to": "u-ada", "text": "one\ntwo\tthree"}
-    assert isinstance(parse_client_frame(json.dumps(frame)), f.ChatSend)
+    assert isinstance(parse_client_frame(json.dumps(frame)), cf.ChatSend)
     with pytest.raises(FrameError):
         parse_client_frame(json.dumps(frame | {"text": "one\0two"}))

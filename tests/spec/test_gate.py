@@ -10,6 +10,7 @@ from typing import Any, get_args
 
 import pytest
 
+from broker.core import client_frames as cf
 from broker.core import frames as f
 from broker.core.commands import Note, Opening
 from broker.core.events import SignInProved
@@ -137,60 +138,60 @@ def test_nobody_else_can_say_that_something_is_recorded() -> None:
 
 # --- every frame there is, under a policy that denies -------------------------------------------------------
 
-Scene = Callable[[Playbook], tuple[Client, f.ClientFrame]]
+Scene = Callable[[Playbook], tuple[Client, cf.ClientFrame]]
 
 
 def two(play: Playbook) -> tuple[Client, Client]:
     return play.person("ada"), play.person("bob")
 
 
-def hello(play: Playbook) -> tuple[Client, f.ClientFrame]:
+def hello(play: Playbook) -> tuple[Client, cf.ClientFrame]:
     client = play.connects(play.insider("ada"))
     play >> client.arrives()
-    return client, f.Hello(client=PROGRAM)
+    return client, cf.Hello(client=PROGRAM)
 
 
-def presence_set(play: Playbook) -> tuple[Client, f.ClientFrame]:
-    return two(play)[0], f.PresenceSet(status="busy")
+def presence_set(play: Playbook) -> tuple[Client, cf.ClientFrame]:
+    return two(play)[0], cf.PresenceSet(status="busy")
 
 
-def chat_send(play: Playbook) -> tuple[Client, f.ClientFrame]:
+def chat_send(play: Playbook) -> tuple[Client, cf.ClientFrame]:
     ada, bob = two(play)
-    return ada, f.ChatSend(ref="1", to=bob.party, text="x")
+    return ada, cf.ChatSend(ref="1", to=bob.party, text="x")
 
 
-def chat_received(play: Playbook) -> tuple[Client, f.ClientFrame]:
+def chat_received(play: Playbook) -> tuple[Client, cf.ClientFrame]:
     ada, bob = two(play)
-    sent = play >> ada.says(f.ChatSend(ref="1", to=bob.party, text="x"))
-    return bob, f.ChatReceived(message_id=sent.frame(f.ChatMessage).message_id)
+    sent = play >> ada.says(cf.ChatSend(ref="1", to=bob.party, text="x"))
+    return bob, cf.ChatReceived(message_id=sent.frame(f.ChatMessage).message_id)
 
 
-def invitation_create(play: Playbook) -> tuple[Client, f.ClientFrame]:
-    return two(play)[0], f.InvitationCreate(ref="1", guest_name="Gus")
+def invitation_create(play: Playbook) -> tuple[Client, cf.ClientFrame]:
+    return two(play)[0], cf.InvitationCreate(ref="1", guest_name="Gus")
 
 
-def invitation_revoke(play: Playbook) -> tuple[Client, f.ClientFrame]:
+def invitation_revoke(play: Playbook) -> tuple[Client, cf.ClientFrame]:
     ada, _ = two(play)
-    return ada, f.InvitationRevoke(invitation_id=play.invitation(ada))
+    return ada, cf.InvitationRevoke(invitation_id=play.invitation(ada))
 
 
-def lobby_admit(play: Playbook) -> tuple[Client, f.ClientFrame]:
+def lobby_admit(play: Playbook) -> tuple[Client, cf.ClientFrame]:
     ada, _ = two(play)
-    return ada, f.LobbyAdmit(guest=play.waiting(ada).party)
+    return ada, cf.LobbyAdmit(guest=play.waiting(ada).party)
 
 
-def lobby_refuse(play: Playbook) -> tuple[Client, f.ClientFrame]:
+def lobby_refuse(play: Playbook) -> tuple[Client, cf.ClientFrame]:
     ada, _ = two(play)
-    return ada, f.LobbyRefuse(guest=play.waiting(ada).party)
+    return ada, cf.LobbyRefuse(guest=play.waiting(ada).party)
 
 
-def call_invite(play: Playbook) -> tuple[Client, f.ClientFrame]:
+def call_invite(play: Playbook) -> tuple[Client, cf.ClientFrame]:
     ada, bob = two(play)
-    return ada, f.CallInvite(ref="1", to=bob.party, media=["audio"])
+    return ada, cf.CallInvite(ref="1", to=bob.party, media=["audio"])
 
 
-def inside_a_call(frame: Callable[[str], f.ClientFrame], sender: int, accepted: bool) -> Scene:
-    def scene(play: Playbook) -> tuple[Client, f.ClientFrame]:
+def inside_a_call(frame: Callable[[str], cf.ClientFrame], sender: int, accepted: bool) -> Scene:
+    def scene(play: Playbook) -> tuple[Client, cf.ClientFrame]:
         parties = two(play)
         call_id = play.talking(*parties) if accepted else play.ringing(*parties)
         return parties[sender], frame(call_id)
@@ -198,51 +199,51 @@ def inside_a_call(frame: Callable[[str], f.ClientFrame], sender: int, accepted: 
     return scene
 
 
-def call_unshare(play: Playbook) -> tuple[Client, f.ClientFrame]:
+def call_unshare(play: Playbook) -> tuple[Client, cf.ClientFrame]:
     ada, bob = two(play)
     call_id = play.talking(ada, bob)
-    assert (play >> ada.says(f.CallShare(call_id=call_id))).openings
-    return ada, f.CallUnshare(call_id=call_id)
+    assert (play >> ada.says(cf.CallShare(call_id=call_id))).openings
+    return ada, cf.CallUnshare(call_id=call_id)
 
 
 SCENES: dict[type[f.Frame], Scene] = {
-    f.Hello: hello,
-    f.PresenceSet: presence_set,
-    f.ChatSend: chat_send,
-    f.ChatReceived: chat_received,
-    f.InvitationCreate: invitation_create,
-    f.InvitationRevoke: invitation_revoke,
-    f.LobbyAdmit: lobby_admit,
-    f.LobbyRefuse: lobby_refuse,
-    f.CallInvite: call_invite,
-    f.CallAccept: inside_a_call(lambda call_id: f.CallAccept(call_id=call_id), 1, accepted=False),
-    f.CallDecline: inside_a_call(lambda call_id: f.CallDecline(call_id=call_id), 1, accepted=False),
-    f.CallCancel: inside_a_call(lambda call_id: f.CallCancel(call_id=call_id), 0, accepted=False),
-    f.CallHangUp: inside_a_call(lambda call_id: f.CallHangUp(call_id=call_id), 0, accepted=True),
-    f.CallShare: inside_a_call(lambda call_id: f.CallShare(call_id=call_id), 1, accepted=True),
-    f.CallUnshare: call_unshare,
-    f.CallOffer: inside_a_call(lambda call_id: f.CallOffer(call_id=call_id, sdp="v=0"), 0, accepted=True),
-    f.CallAnswer: inside_a_call(lambda call_id: f.CallAnswer(call_id=call_id, sdp="v=0"), 1, accepted=True),
-    f.CallCandidate: inside_a_call(
-        lambda call_id: f.CallCandidate(call_id=call_id, candidate="", mid="0"), 0, accepted=True
+    cf.Hello: hello,
+    cf.PresenceSet: presence_set,
+    cf.ChatSend: chat_send,
+    cf.ChatReceived: chat_received,
+    cf.InvitationCreate: invitation_create,
+    cf.InvitationRevoke: invitation_revoke,
+    cf.LobbyAdmit: lobby_admit,
+    cf.LobbyRefuse: lobby_refuse,
+    cf.CallInvite: call_invite,
+    cf.CallAccept: inside_a_call(lambda call_id: cf.CallAccept(call_id=call_id), 1, accepted=False),
+    cf.CallDecline: inside_a_call(lambda call_id: cf.CallDecline(call_id=call_id), 1, accepted=False),
+    cf.CallCancel: inside_a_call(lambda call_id: cf.CallCancel(call_id=call_id), 0, accepted=False),
+    cf.CallHangUp: inside_a_call(lambda call_id: cf.CallHangUp(call_id=call_id), 0, accepted=True),
+    cf.CallShare: inside_a_call(lambda call_id: cf.CallShare(call_id=call_id), 1, accepted=True),
+    cf.CallUnshare: call_unshare,
+    cf.CallOffer: inside_a_call(lambda call_id: cf.CallOffer(call_id=call_id, sdp="v=0"), 0, accepted=True),
+    cf.CallAnswer: inside_a_call(lambda call_id: cf.CallAnswer(call_id=call_id, sdp="v=0"), 1, accepted=True),
+    cf.CallCandidate: inside_a_call(
+        lambda call_id: cf.CallCandidate(call_id=call_id, candidate="", mid="0"), 0, accepted=True
     ),
 }
 """For every frame a client may send, a scene in which it would do what it is for."""
 
 ASKS = {
-    f.Hello: {Action.EDGE_SIGNIN},
-    f.ChatSend: {Action.CHAT_SEND},
-    f.InvitationCreate: {Action.GUEST_INVITE},
-    f.CallAccept: {Action.CALL_AUDIO},
-    f.LobbyAdmit: {Action.GUEST_ADMIT},
-    f.CallInvite: {Action.CALL_AUDIO},
-    f.CallShare: {Action.SCREEN_SHARE},
+    cf.Hello: {Action.EDGE_SIGNIN},
+    cf.ChatSend: {Action.CHAT_SEND},
+    cf.InvitationCreate: {Action.GUEST_INVITE},
+    cf.CallAccept: {Action.CALL_AUDIO},
+    cf.LobbyAdmit: {Action.GUEST_ADMIT},
+    cf.CallInvite: {Action.CALL_AUDIO},
+    cf.CallShare: {Action.SCREEN_SHARE},
 }
 """What each frame that opens asks about first. All others open nothing."""
 
 
 def test_there_is_a_scene_for_every_frame_a_client_may_send() -> None:
-    assert set(SCENES) == set(get_args(f.ClientFrame))
+    assert set(SCENES) == set(get_args(cf.ClientFrame))
 
 
 @pytest.mark.parametrize("frame_type", SCENES, ids=lambda frame_type: frame_type.__name__)
@@ -282,7 +283,7 @@ def test_under_a_policy_that_says_nothing_no_frame_opens_anything(frame_type: ty
 def test_no_frame_before_hello_or_after_the_end_does_anything(frame_type: type[f.Frame]) -> None:
     play = Playbook()
     client, frame = SCENES[frame_type](play)
-    if frame_type is not f.Hello:
+    if frame_type is not cf.Hello:
         silent = play.connects(client.principal)
         play >> silent.arrives()
         early = play >> silent.says(frame)
@@ -297,7 +298,7 @@ def test_a_guest_in_the_lobby_can_do_nothing_but_wait(frame_type: type[f.Frame])
     _, frame = SCENES[frame_type](play)
     host = play.joined(play.people[play.insider("ada").party])
     guest = play.waiting(host)
-    if isinstance(frame, f.ChatSend | f.CallInvite):
+    if isinstance(frame, cf.ChatSend | cf.CallInvite):
         frame = frame.model_copy(update={"to": host.party})
     before = play.house.visits[guest.party].admitted, len(play.house.calls), len(play.house.invitations)
     outcome = play >> guest.says(frame)
@@ -332,7 +333,7 @@ def test_a_decision_about_people_in_very_many_groups_still_fits_its_record() -> 
     always = "".join(rule(f"r{number:04}{'x' * 59}", "call.audio call.video") for number in range(500))
     play = Playbook(SIGN_IN + never + always)
     ada, bob = play.person("ada", *groups), play.person("bob", *groups)
-    call = play >> ada.says(f.CallInvite(ref="1", to=bob.party, media=["audio", "video"]))
+    call = play >> ada.says(cf.CallInvite(ref="1", to=bob.party, media=["audio", "video"]))
     decisions: Any = call.record("call.opened").fields["decisions"]
     assert len(decisions) == 2
     for decision in decisions:
@@ -345,7 +346,7 @@ def test_a_decision_about_people_in_very_many_groups_still_fits_its_record() -> 
 def test_a_decision_that_fits_is_recorded_whole() -> None:
     play = Playbook()
     ada, bob = play.person("ada", "staff"), play.person("bob")
-    call = play >> ada.says(f.CallInvite(ref="1", to=bob.party, media=["audio"]))
+    call = play >> ada.says(cf.CallInvite(ref="1", to=bob.party, media=["audio"]))
     decisions: Any = call.record("call.opened").fields["decisions"]
     (decision,) = decisions
     assert decision == call.openings[0].decisions[0].to_json()

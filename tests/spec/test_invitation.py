@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
+from broker.core.client_frames import CallInvite, InvitationCreate, InvitationRevoke
 from broker.core.commands import (
     EndVisit,
     ReplyGranted,
@@ -24,12 +25,9 @@ from broker.core.errors import (
 )
 from broker.core.events import Started, StoredInvitation, StoredVisit
 from broker.core.frames import (
-    CallInvite,
     ContactGone,
     InsiderWelcome,
-    InvitationCreate,
     InvitationCreated,
-    InvitationRevoke,
     InvitationRevoked,
     LobbyLeft,
     LobbyRefused,

@@ -7,18 +7,11 @@ from typing import Any
 import pytest
 
 from auth.personal import Personal
+from broker.core.client_frames import CallAnswer, CallCandidate, CallHangUp, CallOffer
 from broker.core.commands import AllowPayloadTypes
 from broker.core.errors import CALL_STATE, NEGOTIATION_BUSY, UNKNOWN_CALL
 from broker.core.events import MediaAllocated, MediaReleased, MediaWithdrawn
-from broker.core.frames import (
-    CallAnswer,
-    CallCandidate,
-    CallHangUp,
-    CallOffer,
-    ForwardedAnswer,
-    ForwardedCandidate,
-    ForwardedOffer,
-)
+from broker.core.frames import ForwardedAnswer, ForwardedCandidate, ForwardedOffer
 from broker.core.negotiation import MAX_REFUSED_DESCRIPTIONS
 from tests.spec.playbook import Client, Expected, Playbook, effect
 

@@ -4,19 +4,11 @@ from __future__ import annotations
 
 import pytest
 
+from broker.core.client_frames import CallAccept, CallInvite, ChatSend, InvitationCreate, PresenceSet
 from broker.core.commands import WithdrawMedia
 from broker.core.errors import AUDIT_UNAVAILABLE
 from broker.core.events import CommitFailed, RecordResumed
-from broker.core.frames import (
-    CallAccept,
-    CallCreated,
-    CallEnded,
-    CallInvite,
-    ChatSend,
-    InvitationCreate,
-    PresenceSet,
-    PresenceStatus,
-)
+from broker.core.frames import CallCreated, CallEnded, PresenceStatus
 from tests.spec.playbook import RULES, Playbook, effect
 
 GRACE = RULES.outage_grace_seconds

@@ -10,9 +10,7 @@ from pathlib import Path
 import pytest
 
 from auth.principal import PartyId
-from broker.core.commands import ConnectionId
-from broker.core.events import Disconnected, SignOutRequested
-from broker.core.frames import (
+from broker.core.client_frames import (
     CallAccept,
     CallAnswer,
     CallHangUp,
@@ -20,11 +18,12 @@ from broker.core.frames import (
     CallOffer,
     CallShare,
     CallUnshare,
-    ChatAccepted,
     ChatSend,
-    Error,
     PresenceSet,
 )
+from broker.core.commands import ConnectionId
+from broker.core.events import Disconnected, SignOutRequested
+from broker.core.frames import ChatAccepted, Error
 from tests.spec.stage import Sent, Stage
 from tests.spec.test_negotiation import screen, sdp
 

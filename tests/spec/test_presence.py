@@ -7,15 +7,14 @@ from typing import Any
 import pytest
 
 from broker.audit.record import MAX_BODY_BYTES
+from broker.core.client_frames import LobbyAdmit, PresenceSet
 from broker.core.commands import ReadUndelivered
 from broker.core.frames import (
     ContactGone,
     GuestWelcome,
     InsiderWelcome,
-    LobbyAdmit,
     LobbyAdmitted,
     PresenceChanged,
-    PresenceSet,
     PresenceStatus,
 )
 from config.policy.action import Action

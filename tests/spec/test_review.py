@@ -8,20 +8,12 @@ from typing import Any
 
 import pytest
 
+from broker.core.client_frames import CallShare, PresenceSet
 from broker.core.clock import Now
 from broker.core.commands import WithdrawMedia
 from broker.core.errors import NOT_SIGNED_IN, POLICY_REFUSED, SIGNED_OUT
 from broker.core.events import PeopleChanged, PolicyApplied, PolicyRefused, Started
-from broker.core.frames import (
-    CallEnded,
-    CallShare,
-    CallShareEnded,
-    ContactGone,
-    Error,
-    LobbyRefused,
-    PresenceSet,
-    PresenceStatus,
-)
+from broker.core.frames import CallEnded, CallShareEnded, ContactGone, Error, LobbyRefused, PresenceStatus
 from broker.core.review import CLOCK_SECONDS
 from broker.policy.index import PolicyIndex
 from config.policy.action import Action

@@ -6,7 +6,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 from auth.personal import Personal
-from broker.core.frames import CallAccept, CallInvite, ChatMessage, ChatSend, InsiderWelcome
+from broker.core.client_frames import CallAccept, CallInvite, ChatSend
+from broker.core.frames import ChatMessage, InsiderWelcome
 from tests.spec.playbook import Client, Playbook
 from tests.spec.policies import OPEN_POLICY, rule
 

@@ -6,22 +6,12 @@ from typing import Any
 
 import pytest
 
+from broker.core.client_frames import CallAnswer, CallHangUp, CallOffer, CallShare, CallUnshare
 from broker.core.commands import AdmitMedia, StopPayloadTypes, WithdrawMedia
 from broker.core.errors import CALL_STATE, NOT_SHARING, SHARE_BUSY, UNKNOWN_CALL
 from broker.core.events import MediaWithdrawn
 from broker.core.frame_fields import ShareEndReason
-from broker.core.frames import (
-    CallAnswer,
-    CallEnded,
-    CallHangUp,
-    CallOffer,
-    CallShare,
-    CallShareEnded,
-    CallSharing,
-    CallUnshare,
-    Error,
-    ForwardedOffer,
-)
+from broker.core.frames import CallEnded, CallShareEnded, CallSharing, Error, ForwardedOffer
 from broker.core.sharing import end_share
 from broker.policy.decision import Code
 from config.policy.action import Action

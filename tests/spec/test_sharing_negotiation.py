@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from broker.core.client_frames import CallAnswer
 from broker.core.commands import AllowPayloadTypes
-from broker.core.frames import CallAnswer, ForwardedAnswer, ForwardedOffer
+from broker.core.frames import ForwardedAnswer, ForwardedOffer
 from tests.spec.playbook import Outcome
 from tests.spec.test_negotiation import screen, sdp
 from tests.spec.test_sharing import Talk

@@ -8,6 +8,7 @@ import pytest
 
 from auth.personal import Personal
 from auth.principal import Guest, PartyId
+from broker.core.client_frames import LobbyAdmit, LobbyRefuse
 from broker.core.commands import EndVisit, ReadUndelivered, SaveVisit, WithdrawMedia
 from broker.core.errors import AUDIT_UNAVAILABLE, SIGNED_OUT, UNKNOWN_GUEST
 from broker.core.events import LostSession, Started, StoredVisit
@@ -16,10 +17,8 @@ from broker.core.frames import (
     ContactGone,
     GuestWelcome,
     InsiderWelcome,
-    LobbyAdmit,
     LobbyAdmitted,
     LobbyLeft,
-    LobbyRefuse,
     LobbyRefused,
     LobbyWaiting,
     PresenceChanged,

@@ -11,6 +11,7 @@ from auth.directory import DirectoryUnavailable
 from auth.personal import Personal
 from auth.principal import Guest, Insider, PartyId
 from broker.core.answers import error
+from broker.core.client_frames import NARROWING_FRAMES, CallInvite, ChatSend, ClientFrame, Hello
 from broker.core.commands import ConnectionId
 from broker.core.errors import (
     BAD_FRAME,
@@ -23,7 +24,6 @@ from broker.core.errors import (
 )
 from broker.core.events import Connected, Disconnected, FrameReceived
 from broker.core.frame_codec import SUBPROTOCOL, FrameError, encode, parse_client_frame
-from broker.core.frames import NARROWING_FRAMES, CallInvite, ChatSend, ClientFrame, Hello
 from broker.shell.gateway.edge import Edge, fresh_id
 from broker.shell.gateway.http import RefusedError
 from broker.shell.source import TokenBucket
