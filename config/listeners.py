@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from pydantic import Field
+import unicodedata
+from itertools import combinations
+from typing import Self
+
+from pydantic import Field, model_validator
 
 from config.section import HostName, HttpsOrigin, ListenAddress, Section
 
@@ -10,6 +14,12 @@ _ADDRESS = "Address to listen on. Wildcard addresses are refused: name the one n
 _PORT = "TCP port to listen on."
 _ORIGIN = (
     "What people type into the browser: scheme, host and port. Requests of any other origin are refused."
+)
+
+
+_GROUP = (
+    "Group of the directory, spelt as in policy rules, whose members may sign in here as {role}. Without it, "
+    "nobody may."
 )
 
 
@@ -50,7 +60,8 @@ class OutsideSettings(Section):
 
 
 class AdminSettings(Section):
-    """Where operators work. Keep it on loopback or on the management network."""
+    """Where operators, policy administrators and auditors work, each in a role of their own. Keep it on
+    loopback or on the management network."""
 
     address: ListenAddress = Field(
         default="127.0.0.1", description=_ADDRESS, json_schema_extra={"unit": "address"}
@@ -59,3 +70,49 @@ class AdminSettings(Section):
     origin: HttpsOrigin = Field(
         default="https://127.0.0.1:7443", description=_ORIGIN, json_schema_extra={"unit": "origin"}
     )
+    operator_group: str | None = Field(
+        default=None,
+        min_length=1,
+        max_length=512,
+        description=_GROUP.format(role="operator: sees live sessions and ends them"),
+        json_schema_extra={"unit": "group"},
+    )
+    policy_administrator_group: str | None = Field(
+        default=None,
+        min_length=1,
+        max_length=512,
+        description=_GROUP.format(role="policy administrator: changes the policy"),
+        json_schema_extra={"unit": "group"},
+    )
+    auditor_group: str | None = Field(
+        default=None,
+        min_length=1,
+        max_length=512,
+        description=_GROUP.format(role="auditor: sees sessions and policy, changes nothing"),
+        json_schema_extra={"unit": "group"},
+    )
+    session_seconds: int = Field(
+        default=3600,
+        ge=300,
+        le=43200,
+        description="How long a sign-in here lasts. None outlives a restart.",
+        json_schema_extra={"unit": "seconds"},
+    )
+
+    @model_validator(mode="after")
+    def _roles_are_apart(self) -> Self:
+        groups = {
+            name: _as_directories_compare(group)
+            for name in ("operator_group", "policy_administrator_group", "auditor_group")
+            if (group := getattr(self, name)) is not None
+        }
+        for one, other in combinations(groups, 2):
+            if groups[one] == groups[other]:
+                raise ValueError(f"{one} and {other} name the same group: these roles are kept apart")
+        return self
+
+
+def _as_directories_compare(group: str) -> str:
+    """As `auth.case_ignore`, which this room does not know: neither case nor spaces make another group."""
+    folded = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", group).casefold())
+    return " ".join(folded.split())

@@ -77,6 +77,18 @@ _TYPES = (
     EventType(
         "policy.refused", "A policy file could not be used; the old policy goes on.", ("sha256", "errors")
     ),
+    EventType(
+        "admin.signed_in",
+        "A person signed in at the admin listener, in one role.",
+        ("user", "role", "expires_at"),
+    ),
+    EventType("admin.signed_out", "Such a sign-in ended.", ("user", "role", "reason")),
+    EventType(
+        "admin.viewed",
+        "Somebody signed in there looked at something for the first time.",
+        ("user", "role", "what"),
+    ),
+    EventType("admin.session_ended", "An operator ended a session.", ("session", "user", "role")),
     EventType("decision.denied", "Policy denied an action."),
     EventType(
         "relay.allocated",

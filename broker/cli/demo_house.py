@@ -15,6 +15,12 @@ from broker.shell.tls import make_demo_certificate
 from config.settings import Settings
 
 EXTERNAL_GROUP = "external-communication"
+ADMINISTRATORS = {
+    "operator": ("operators", "carol"),
+    "policy_administrator": ("policy-administrators", "bob"),
+    "auditor": ("auditors", "bob"),
+}
+"""The group of each role at the admin listener, and who of the demo's people is in it."""
 DEMO_DAYS = 7
 PREFERRED_PORTS = {"inside": 8443, "outside": 9443, "admin": 7443}
 RELAY_PORT = 3478
@@ -49,6 +55,7 @@ def make_house(folder: Path, address: str) -> DemoHouse:
     }
     for name in ("inside", "outside"):
         listeners[name]["relay_host"] = address
+    listeners["admin"] |= {f"{role}_group": group for role, (group, _) in ADMINISTRATORS.items()}
     host = f"[{address}]" if ":" in address else address
     settings = Settings.model_validate(
         {
@@ -107,13 +114,16 @@ def write_policy(policy_file: Path) -> None:
 def _ldif(people: tuple[DemoPerson, ...]) -> str:
     base = "dc=demo,dc=turngate,dc=example"
     entries = ["version: 1", *(_ldif_person(person, base) for person in people)]
-    group = [
-        f"dn: cn={EXTERNAL_GROUP},ou=groups,{base}",
-        "objectClass: groupOfNames",
-        f"cn: {EXTERNAL_GROUP}",
-    ]
-    group += [f"member: uid={person.login},ou=people,{base}" for person in people if person.may_invite]
-    return "\n\n".join([*entries, "\n".join(group)]) + "\n"
+    entries.append(_ldif_group(EXTERNAL_GROUP, [p.login for p in people if p.may_invite], base))
+    entries += [_ldif_group(group, [login], base) for group, login in ADMINISTRATORS.values()]
+    return "\n\n".join(entries) + "\n"
+
+
+def _ldif_group(name: str, logins: list[str], base: str) -> str:
+    members = [f"member: uid={login},ou=people,{base}" for login in logins]
+    return "\n".join(
+        [f"dn: cn={name},ou=groups,{base}", "objectClass: groupOfNames", f"cn: {name}", *members]
+    )
 
 
 def _ldif_person(person: DemoPerson, base: str) -> str:

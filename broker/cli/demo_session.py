@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from broker.cli.demo_house import DemoHouse
+from broker.cli.demo_house import ADMINISTRATORS, DemoHouse
 from broker.cli.demo_script import Outcome, ScriptFailedError, invitation_for_browsers, run_script
 from broker.client.errors import EdgeError
 from broker.shell.gateway.edge import Edge
@@ -142,6 +142,7 @@ def _ways_in(house: DemoHouse, link: str) -> dict[str, Any]:
         "ca_file": str(house.ca_file),
         "data_directory": str(house.settings.data_directory),
         "sign_ins": [{"login": person.login, "password": person.password} for person in house.people],
+        "admin_sign_ins": [{"role": role, "login": login} for role, (_, login) in ADMINISTRATORS.items()],
         "guest_link": link,
     }
 
@@ -150,5 +151,8 @@ def _print_ways_in(result: dict[str, Any]) -> None:
     print(f"\nOpen {result['inside']} and sign in (the certificate is the demo's own):")
     for sign_in in result["sign_ins"]:
         print(f"    {sign_in['login']:8} {sign_in['password']}")
+    print(f"Open {result['admin']} to watch over it, with the same passwords:")
+    for sign_in in result["admin_sign_ins"]:
+        print(f"    {sign_in['login']:8} as {sign_in['role'].replace('_', ' ')}")
     print(f"Open as a guest of alice, who lets you in from her page:\n    {result['guest_link']}")
     print("Ctrl-C ends the demo and removes everything it made.", flush=True)

@@ -266,7 +266,7 @@ def _moment(text: str | None) -> int:
 
 
 def _age_seconds(text: str) -> int:
-    unit = {"d": 86_400, "h": 3600, "m": 60}.get(text[-1:])
+    unit = {"d": 86_400, "h": 3600, "m": 60, "s": 1}.get(text[-1:])
     if unit is None or not text[:-1].isdecimal() or len(text) > 8:
         _give_up(f"not an age such as 7d, 12h or 30m: {text}")
     return int(text[:-1]) * unit

@@ -15,6 +15,7 @@ from broker.core.commands import ConnectionId
 from broker.core.frame_fields import EndReason
 from broker.core.gate import Grant
 from broker.core.sdp import Medium
+from broker.policy.decision import Decision
 
 
 class CallState(StrEnum):
@@ -70,6 +71,9 @@ class Call:
     caller_connection: ConnectionId
     callee_connection: ConnectionId | None = None
     """Known once accepted: the one connection of the callee that answered."""
+    answer_decisions: tuple[Decision, ...] = ()
+    """The same questions as those of the grant, asked of where the callee answered."""
+    opened_at_unix_seconds: int = 0
     state: CallState = CallState.RINGING
     bits_per_second: int | None = None
     """Of what each party may send: the strictest of every rule that allowed anything in this call."""
@@ -89,6 +93,8 @@ class Call:
     """How many relayed addresses both parties were given so far."""
     recorded_relayed: set[tuple[str, int]] = field(default_factory=set)
     """The live ones of which there is a record."""
+    transports: dict[PartyId, str] = field(default_factory=dict)
+    """How each party reaches the relay, by its newest allocation: udp, tcp or tls."""
     removed_candidates: int = 0
     refused_signals: int = 0
     """Descriptions and candidates of both parties that were refused, on record or not."""

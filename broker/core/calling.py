@@ -121,6 +121,7 @@ def _ring(
         grant,
         connection.connection_id,
         bits_per_second=rate,
+        opened_at_unix_seconds=now.wall_seconds,
     )
     house.deadlines.add(now, house.rules.ring_timeout_seconds, "call.ring", call_id)
     house.deadlines.add(now, until - now.wall_seconds, "call.limit", call_id)
@@ -171,6 +172,7 @@ def accept(house: House, connection: Connection, frame: CallAccept, now: Now) ->
     )
     call.state = next_state
     call.callee_connection = connection.connection_id
+    call.answer_decisions = tuple(decisions)
     admitted_again = _narrow(house, call, decisions, now)
     until = call.grant.until_unix_seconds + CREDENTIAL_MARGIN_SECONDS
 

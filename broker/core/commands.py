@@ -97,7 +97,15 @@ class ReadUndelivered:
     """Not at once: a client may acknowledge no faster than it may send."""
 
 
-PlainEffect = Tell | ReplyRefused | AllowPayloadTypes | ReadUndelivered
+@dataclass(frozen=True, slots=True)
+class ReplyDone:
+    """Answer an HTTP request that opens nothing: it ended something, or looks once more at what its sign-in
+    was granted to see."""
+
+    request_id: RequestId
+
+
+PlainEffect = Tell | ReplyRefused | ReplyDone | AllowPayloadTypes | ReadUndelivered
 
 # --- effects that close -------------------------------------------------------------------------------------
 
@@ -126,7 +134,7 @@ class CloseConnection:
     row: ErrorRow
 
 
-NarrowingEffect = Tell | WithdrawMedia | StopPayloadTypes | CloseConnection
+NarrowingEffect = ReplyDone | Tell | WithdrawMedia | StopPayloadTypes | CloseConnection
 
 # --- what is stored together with the records ---------------------------------------------------------------
 

@@ -73,7 +73,12 @@ def connected(house: House, event: Connected, now: Now) -> list[Command]:
     """An authenticated WebSocket: asked about again, because policy or the person may have changed since
     sign-in."""
     connection = Connection(
-        event.connection_id, event.principal, event.source, event.token_digest, event.host
+        event.connection_id,
+        event.principal,
+        event.source,
+        event.token_digest,
+        now.wall_seconds,
+        event.host,
     )
     guest_without_visit = isinstance(event.principal, Guest) and event.principal.party not in house.visits
     if event.token_digest in house.ended_tokens or guest_without_visit:
@@ -84,6 +89,7 @@ def connected(house: House, event: Connected, now: Now) -> list[Command]:
     decision = ask_entry(house, connection, now)
     if decision is None or not decision.allowed:
         return [_entry_denied(connection, decision), *_turn_away(event.connection_id, POLICY_REFUSED)]
+    connection.decisions = (decision,)
     house.connections[event.connection_id] = connection
     house.by_party.setdefault(connection.party, []).append(event.connection_id)
     house.deadlines.add(now, house.rules.hello_timeout_seconds, "connection.hello", event.connection_id)
@@ -134,6 +140,7 @@ def hello(
     basis = ask_entry(house, connection, now)
     if basis is None or not basis.allowed:
         return [_entry_denied(connection, basis), *close(house, connection, POLICY_REFUSED)]
+    connection.decisions = (basis,)
     connection.program = frame.client
     house.people.update({person.party: person for person in event.people})
     if isinstance(connection.principal, Guest):

@@ -44,6 +44,10 @@ SIGN_IN_REFUSED = ErrorRow("SIGN_IN_REFUSED", Blame.CALLER, "The name or the pas
 SIGN_IN_THROTTLED = ErrorRow(
     "SIGN_IN_THROTTLED", Blame.CALLER, "Too many attempts; wait and try again.", 429, retryable=True
 )
+ENDED_BY_OPERATOR = ErrorRow(
+    "ENDED_BY_OPERATOR", Blame.POLICY, "An operator of your organisation ended this.", 403, closes=True
+)
+UNKNOWN_SESSION = ErrorRow("UNKNOWN_SESSION", Blame.CALLER, "There is no such session any more.", 404)
 NOT_SIGNED_IN = ErrorRow("NOT_SIGNED_IN", Blame.CALLER, "You are not signed in.", 401, closes=True)
 SIGNED_OUT = ErrorRow("SIGNED_OUT", Blame.CALLER, "You have signed out.", 401, closes=True)
 TOO_MANY_CONNECTIONS = ErrorRow(
@@ -89,6 +93,13 @@ SDP_FOREIGN_CANDIDATE = ErrorRow(
 )
 MESSAGE_TOO_LONG = ErrorRow("MESSAGE_TOO_LONG", Blame.CALLER, "The message is too long.", 400)
 UNKNOWN_MESSAGE = ErrorRow("UNKNOWN_MESSAGE", Blame.CALLER, "There is no such message.", 404)
+POLICY_INVALID = ErrorRow(
+    "POLICY_INVALID", Blame.CALLER, "The policy cannot be used; its mistakes are listed.", 422
+)
+QUESTION_INVALID = ErrorRow("QUESTION_INVALID", Blame.CALLER, "The question was not understood.", 422)
+POLICY_NOT_WRITTEN = ErrorRow(
+    "POLICY_NOT_WRITTEN", Blame.OURS, "The policy file cannot be written; the old policy goes on.", 503
+)
 POLICY_REFUSED = ErrorRow("POLICY_REFUSED", Blame.POLICY, "This is not allowed by your organisation.", 403)
 AUDIT_UNAVAILABLE = ErrorRow(
     "AUDIT_UNAVAILABLE",

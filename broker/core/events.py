@@ -12,6 +12,7 @@ from auth.personal import Personal
 from auth.principal import Guest, Insider, PartyId
 from broker.core.client_frames import ClientFrame
 from broker.core.commands import ConnectionId, RequestId
+from broker.policy.administration import Role, View
 from broker.policy.index import PolicyIndex
 
 # --- doors: HTTP requests and connections -------------------------------------------------------------------
@@ -82,6 +83,49 @@ class Disconnected:
     bytes_out: int
     frames_in: int
     frames_out: int
+
+
+# --- administration -----------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class AdminSignInProved:
+    """The directory accepted a password at the admin listener, from somebody who asks for one role."""
+
+    request_id: RequestId
+    insider: Insider
+    source: Personal
+    token_digest: str
+    role: Role
+
+
+@dataclass(frozen=True, slots=True)
+class AdminSignOutRequested:
+    token_digest: str
+
+
+@dataclass(frozen=True, slots=True)
+class AdminViewRequested:
+    """Somebody signed in at the admin listener wants to see something. `view` None is nothing but that they
+    are still who they were; `insider` is the person as the directory knows them now, None when it no longer
+    does."""
+
+    request_id: RequestId
+    token_digest: str
+    insider: Insider | None
+    source: Personal
+    view: View | None
+
+
+@dataclass(frozen=True, slots=True)
+class SessionEndRequested:
+    """An operator wants a connection, a call or a visit ended. `insider` as above."""
+
+    request_id: RequestId
+    token_digest: str
+    insider: Insider | None
+    source: Personal
+    session_id: str
 
 
 # --- frames -------------------------------------------------------------------------------------------------
@@ -271,6 +315,10 @@ Event = (
     | SignOutRequested
     | Connected
     | Disconnected
+    | AdminSignInProved
+    | AdminSignOutRequested
+    | AdminViewRequested
+    | SessionEndRequested
     | FrameReceived
     | UndeliveredRead
     | Started

@@ -10,16 +10,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from types import MappingProxyType
 
 from auth.principal import PartyId
 from broker.audit.record import Draft
 from broker.core.clock import Ids, Now
 from broker.core.commands import Opening, OpeningEffect, PlainEffect, Write
+from broker.policy.administration import GroupOfRole, administration_policy
 from broker.policy.decide import decide
 from broker.policy.decision import Decision
 from broker.policy.index import PolicyIndex
 from broker.policy.question import Question, Subject
-from config.policy.action import Action
+from config.policy.action import ADMINISTRATION, Action
 from config.policy.loading import LoadedPolicy
 
 Decide = Callable[[PolicyIndex, Question, str], Decision]
@@ -70,20 +72,43 @@ class Recorded:
 
 
 _KEY = object()
+_NOBODY: GroupOfRole = MappingProxyType({})
 
 
 class Gate:
-    """Asks policy, and turns what policy allowed into openings."""
+    """Asks policy, and turns what policy allowed into openings.
 
-    def __init__(self, policy: LoadedPolicy, ids: Ids, decide: Decide = decide) -> None:
-        self.policy = PolicyIndex(policy)
+    `administrators` are the groups of those who work on the edge itself: what they may do is asked of the
+    rules of administration (`broker.policy.administration`), all else of the organisation's policy.
+    """
+
+    def __init__(
+        self,
+        policy: LoadedPolicy,
+        ids: Ids,
+        decide: Decide = decide,
+        administrators: GroupOfRole = _NOBODY,
+    ) -> None:
         self._ids = ids
         self._decide = decide
+        self.administrators = administrators
+        self.policy = PolicyIndex(policy)
+
+    @property
+    def policy(self) -> PolicyIndex:
+        """The organisation's policy, which every question from now on is asked of."""
+        return self._policy
+
+    @policy.setter
+    def policy(self, policy: PolicyIndex) -> None:
+        self._policy = policy
+        self._administration = PolicyIndex(administration_policy(policy.loaded, self.administrators))
 
     def ask(self, action: Action, actor: Subject, counterpart: Subject | None, now: Now) -> Decision:
         """Decide one action at this moment."""
         question = Question(action, actor, counterpart, now.wall_seconds)
-        return self._decide(self.policy, question, f"d-{self._ids()}")
+        policy = self._administration if action in ADMINISTRATION else self._policy
+        return self._decide(policy, question, f"d-{self._ids()}")
 
     @staticmethod
     def grant(

@@ -16,6 +16,7 @@ from broker.core.frame_fields import ShownStatus, Status
 from broker.core.frames import Contact, IceServer, OpeningFrame, PlainFrame
 from broker.core.gate import Gate
 from broker.core.refusals import Refusals
+from broker.policy.administration import Role, View
 from broker.policy.decision import Decision, Obligation
 from broker.policy.question import Subject
 
@@ -37,6 +38,7 @@ class HouseRules:
     outage_grace_seconds: int
     guest_notice: str
     refusal_table_rows: int
+    admin_sign_in_seconds: int
     hello_timeout_seconds: int = 10
 
 
@@ -59,8 +61,11 @@ class Connection:
     principal: Insider | Guest
     source: Personal
     token_digest: str
+    opened_at_unix_seconds: int
     host: Insider | None = None
     """Of a guest: their inviter, as the directory last told of them."""
+    decisions: tuple[Decision, ...] = ()
+    """What let it in, asked last."""
     program: ClientProgram | None = None
     """None until hello."""
     status: Status = "available"
@@ -123,6 +128,20 @@ class Visit:
     token_digest: str
     admitted: bool
     expires_at_unix_seconds: int
+    opened_at_unix_seconds: int | None = None
+    """None for one of an earlier run of the edge, as are its decisions."""
+    decisions: tuple[Decision, ...] = ()
+    """What let the guest into the lobby, and from there to the host."""
+
+
+@dataclass(slots=True)
+class AdminSignIn:
+    """Somebody at the admin listener, in one role. In memory only: a restart ends it, on purpose."""
+
+    party: PartyId
+    role: Role
+    views: set[View] = field(default_factory=set)
+    """What of this person's looking is on record."""
 
 
 HIDDEN_STATUS: ShownStatus = "available"
@@ -183,6 +202,9 @@ class House:
     review: Review = field(default_factory=Review)
     policy_in_force: PolicyInForce | None = None
     policy_alarm: PolicyAlarm | None = None
+    admin_sign_ins: dict[str, AdminSignIn] = field(default_factory=dict)
+    """By the digest of their tokens, which open nothing at the other listeners, as theirs open nothing here.
+    """
     deadlines: Deadlines = field(default_factory=Deadlines)
     stopping: bool = False
     """The last event has come: nothing opens any more."""

@@ -144,7 +144,9 @@ def redeem(house: House, event: RedeemRequested, now: Now) -> list[Command]:
     )
     invitation.redemptions_left -= 1
     expires_at = now.wall_seconds + house.rules.visit_seconds
-    house.visits[guest.party] = Visit(guest, event.token_digest, False, expires_at)
+    house.visits[guest.party] = Visit(
+        guest, event.token_digest, False, expires_at, now.wall_seconds, (decision,)
+    )
     house.deadlines.add(now, house.rules.visit_seconds, "visit.expiry", guest.party)
     row = SaveVisit(
         guest.party,

@@ -51,6 +51,7 @@ def allocated(house: House, event: MediaAllocated, now: Now) -> list[Command]:
         return []
     call.own_relayed.setdefault(event.party, set()).add(event.relayed_address)
     house.relayed[event.relayed_address] = (event.session_id, event.party)
+    call.transports[event.party] = event.transport
     call.allocations += 1
     if call.allocations > MAX_RECORDED_ALLOCATIONS:
         return []

@@ -7,6 +7,7 @@ from typing import assert_never
 
 from auth.principal import Guest, Insider, PartyId
 from broker.core import (
+    administration,
     calling,
     chat,
     connection,
@@ -29,7 +30,7 @@ from broker.core.house import House
 
 def handle(house: House, event: e.Event, now: Now) -> list[Command]:
     """What the core commands in answer to one event. Never waits, never raises for what anyone sent."""
-    if house.stopping and isinstance(event, e.SignInProved | e.RedeemRequested | e.Connected):
+    if house.stopping and isinstance(event, run.Arrival):
         return run.turn_away(event)
     match event:
         case e.FrameReceived():
@@ -49,6 +50,14 @@ def handle(house: House, event: e.Event, now: Now) -> list[Command]:
             return connection.connected(house, event, now)
         case e.Disconnected():
             return connection.disconnected(house, event, now)
+        case e.AdminSignInProved():
+            return administration.sign_in(house, event, now)
+        case e.AdminSignOutRequested():
+            return administration.sign_out(house, event, now)
+        case e.AdminViewRequested():
+            return administration.view(house, event, now)
+        case e.SessionEndRequested():
+            return administration.end_session(house, event, now)
         case e.UndeliveredRead():
             return chat.deliver_undelivered(house, event, now)
         case e.Started():
@@ -137,6 +146,8 @@ def _due(house: House, deadline: Deadline, now: Now) -> list[Command]:
             return connection.hello_timed_out(house, deadline, now)
         case "token.expiry":
             return connection.token_expired(house, deadline, now)
+        case "admin.expiry":
+            return administration.expired(house, deadline, now)
         case "call.ring":
             return calling.ring_timed_out(house, deadline, now)
         case "call.limit":

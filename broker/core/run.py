@@ -7,7 +7,15 @@ from broker.core.answers import reply
 from broker.core.clock import Now
 from broker.core.commands import Answer, CloseConnection, Command, Narrowing, Note
 from broker.core.errors import EDGE_STOPPING
-from broker.core.events import Connected, RedeemRequested, SignInProved, Started, Stopping
+from broker.core.events import (
+    AdminSignInProved,
+    AdminViewRequested,
+    Connected,
+    RedeemRequested,
+    SignInProved,
+    Started,
+    Stopping,
+)
 from broker.core.house import House, Invitation, PolicyInForce, Visit
 from broker.core.recording import draft
 
@@ -71,7 +79,11 @@ def stopping(house: House, event: Stopping, now: Now) -> list[Command]:
     return commands
 
 
-def turn_away(event: SignInProved | RedeemRequested | Connected) -> list[Command]:
+Arrival = SignInProved | RedeemRequested | Connected | AdminSignInProved | AdminViewRequested
+"""What comes from somebody who wants in, or to see something."""
+
+
+def turn_away(event: Arrival) -> list[Command]:
     """Nobody comes in any more."""
     if isinstance(event, Connected):
         return [Narrowing((), (CloseConnection(event.connection_id, EDGE_STOPPING),))]

@@ -152,6 +152,7 @@ def admit(house: House, connection: Connection, frame: LobbyAdmit, now: Now) -> 
         host=host.party,
     )
     visit.admitted = True
+    visit.decisions += (decision,)
     effects: list[OpeningEffect] = []
     for guest_side in house.of_party(visit.guest.party):
         shown = house.contact_for(guest_side, host)

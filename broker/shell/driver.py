@@ -30,7 +30,8 @@ from broker.core.commands import (
 )
 from broker.core.events import CommitFailed, Event, RecordResumed, Ticked
 from broker.core.gate import Gate, Receipt
-from broker.core.house import House, PolicyAlarm, PolicyInForce
+from broker.core.house import AdminSignIn, House, PolicyAlarm, PolicyInForce
+from broker.core.overview import LiveSession, live_sessions
 from broker.core.review import people_known
 from broker.policy.index import PolicyIndex
 from broker.shell.effects import Effects
@@ -100,6 +101,14 @@ class Driver:
         """The insiders whom the core knows: connected, hosts of connected guests, on somebody's contact
         list."""
         return people_known(self._house)
+
+    def live_sessions(self) -> tuple[list[LiveSession], int]:
+        """What is open now, and how much more there is than that."""
+        return live_sessions(self._house)
+
+    def admin_of(self, token_digest: str) -> AdminSignIn | None:
+        """Whose sign-in at the admin listener this is."""
+        return self._house.admin_sign_ins.get(token_digest)
 
     @property
     def policy(self) -> PolicyIndex:

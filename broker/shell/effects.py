@@ -21,6 +21,7 @@ from broker.core.commands import (
     NarrowingEffect,
     PlainEffect,
     ReadUndelivered,
+    ReplyDone,
     ReplyGranted,
     ReplyRefused,
     RequestId,
@@ -103,6 +104,8 @@ class Effects:
                 self._send(effect.connection_id, effect.frame)
             case ReplyRefused():
                 self._reply(effect.request_id, effect)
+            case ReplyDone():
+                self._reply(effect.request_id, None)
             case AllowPayloadTypes():
                 self.media.allow_payload_types(
                     effect.session_id, effect.party, effect.payload_types, effect.audio_payload_types
@@ -126,6 +129,8 @@ class Effects:
                 outbox = self.outboxes.get(effect.connection_id)
                 if outbox is not None:
                     outbox.close(effect.row.http_status, effect.row.code)
+            case ReplyDone():
+                self._reply(effect.request_id, None)
             case _:
                 assert_never(effect)
         return None

@@ -7,13 +7,17 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
+from auth.case_ignore import case_ignore_key
 from auth.directory import Directory, DirectoryEntry, EntryState
 from auth.principal import Guest, Insider, PartyId
+from broker.audit.history import Record
 from broker.core.clock import Now
 from broker.core.events import Started, StoredMessage
 from broker.shell.store import Store
 
 READ_TIMEOUT_SECONDS = 5.0
+MAX_SEARCHED = 100_000
+"""Directory entries looked through for a login that an administrator asks about."""
 MAX_CONTACTS = 200
 """Directory entries offered to one connection as contacts; each costs a decision."""
 
@@ -91,6 +95,16 @@ class Facts:
         if party.startswith("g-"):
             return await self._read(lambda: self._store.guest(party))
         return await self.insider(party)
+
+    async def policy_history(self, limit: int) -> list[Record]:
+        """The newest records of policies that came into force, newest first."""
+        return await self._read(lambda: self._store.policy_history(limit))
+
+    async def named(self, login: str) -> Insider | None:
+        """The active insider with this login. Raises DirectoryUnavailable."""
+        key = case_ignore_key(login)
+        entries = await self._directory.list_entries(MAX_SEARCHED)
+        return next((insider_of(e) for e in entries if case_ignore_key(e.login.reveal()) == key), None)
 
     async def started(self) -> Started:
         """What the previous run left."""

@@ -82,6 +82,12 @@ class RelayMedia:
         parties = self._sessions.pop(session_id, None)
         return media_count(parties, counters) if parties is not None else None
 
+    def counted(self, session_id: str) -> MediaCount | None:
+        """What a live session has carried so far; None when it has none."""
+        parties = self._sessions.get(session_id)
+        counters = self.relay.session_counters(session_id) if parties is not None else None
+        return media_count(parties, counters) if parties is not None and counters is not None else None
+
     def ice_server(self, session_id: str, party: PartyId, expires_at: int) -> IceServer:
         """The party's own credential, at every way to the relay from their side of the edge, best first."""
         side = self.settings.outside if party.startswith("g-") else self.settings.inside
@@ -108,10 +114,10 @@ class RelayMedia:
         """Runs for ever: the counters of every live session, for the record."""
         while True:
             await asyncio.sleep(interval_seconds)
-            for session_id, parties in list(self._sessions.items()):
-                counters = self.relay.session_counters(session_id)
-                if counters is not None:
-                    submit(MediaCounted(session_id, media_count(parties, counters)))
+            for session_id in list(self._sessions):
+                count = self.counted(session_id)
+                if count is not None:
+                    submit(MediaCounted(session_id, count))
 
 
 @asynccontextmanager

@@ -19,6 +19,7 @@ import structlog
 
 from auth.principal import Insider
 from broker.core.events import Event, PolicyApplied, PolicyRefused
+from broker.policy.check import Finding, findings
 from broker.policy.index import PolicyIndex
 from broker.shell.settled_file import POLL_SECONDS, SettledFile
 from config.policy.loading import LoadedPolicy, PolicyError, PolicyErrors, load_policy
@@ -69,6 +70,12 @@ class PolicyFile:
     async def roll_back(self, revision: int, by: Insider) -> LoadedPolicy:
         """Put the text of an earlier revision in force and in the file. Raises PolicyErrors, OSError."""
         return await self._replace(lambda: self._kept(revision), "rollback", by)
+
+    async def check(self, raw: bytes, at_unix_seconds: int) -> list[Finding]:
+        """What this text says that is probably not meant. Raises PolicyErrors."""
+        return await self._in_thread(
+            lambda: findings(PolicyIndex(load_policy(raw, self._path.name)), at_unix_seconds)
+        )
 
     async def _replace(self, text: Callable[[], bytes], how: str, by: Insider) -> LoadedPolicy:
         async with self._changing:

@@ -30,6 +30,7 @@ from broker.core.frames import IceServer
 from broker.core.gate import Gate
 from broker.core.house import House, HouseRules
 from broker.core.refusals import Refusals
+from broker.policy.administration import Role
 from broker.shell.data_lock import data_lock
 from broker.shell.driver import Driver
 from broker.shell.effects import Effects
@@ -88,6 +89,7 @@ def house_rules(settings: Settings) -> HouseRules:
         outage_grace_seconds=settings.audit.outage_grace_seconds,
         guest_notice=settings.guests.notice_text,
         refusal_table_rows=settings.audit.refusal_table_rows,
+        admin_sign_in_seconds=settings.admin.session_seconds,
     )
 
 
@@ -123,6 +125,7 @@ async def running_edge(settings: Settings, parts: Parts) -> AsyncIterator[Edge]:
         driver.attach(writer)
         writer.start()
         metrics = Metrics()
+        policy_file = _policy_file(settings, parts, driver, stack)
         edge = Edge(
             settings,
             driver,
@@ -134,12 +137,12 @@ async def running_edge(settings: Settings, parts: Parts) -> AsyncIterator[Edge]:
             _signer(parts),
             metrics,
             read_clock,
+            policy_file,
         )
         _watch(edge)
         start(metrics.measure_loop_lag())
         start(media.report(driver.submit))
         start(media.count(driver.submit, settings.audit.counters_interval_seconds))
-        policy_file = _policy_file(settings, parts, driver, stack)
         if policy_file is not None:
             start(policy_file.watch())
         if isinstance(parts.directory, LdifDirectory) and settings.directory.ldif_file is not None:
@@ -222,13 +225,24 @@ def _driver(
             driver.submit(UndeliveredRead(effect.connection_id, messages, len(messages) == at_once))
 
     rules = house_rules(settings)
-    gate = Gate(parts.policy, fresh_id)
+    gate = Gate(parts.policy, fresh_id, administrators=_administrators(settings))
     house = House(
         gate, fresh_id, rules, ice_server_for, invitation_link, Refusals(settings.audit.refusal_table_rows)
     )
     effects = Effects(media, read_undelivered)
     driver = Driver(house, effects, journal, read_clock, settings.gateway.max_pending_commits)
     return driver, effects
+
+
+def _administrators(settings: Settings) -> dict[Role, str]:
+    """The directory group of each role that anybody has."""
+    admin = settings.admin
+    groups = {
+        Role.OPERATOR: admin.operator_group,
+        Role.POLICY_ADMINISTRATOR: admin.policy_administrator_group,
+        Role.AUDITOR: admin.auditor_group,
+    }
+    return {role: group for role, group in groups.items() if group is not None}
 
 
 def _signer(parts: Parts) -> InvitationSigner:
@@ -266,7 +280,7 @@ async def _listeners(edge: Edge, tls: ssl.SSLContext) -> AsyncIterator[None]:
     apps = (
         (inside_app(edge, pages), edge.settings.inside),
         (outside_app(edge, pages), edge.settings.outside),
-        (admin_app(edge), edge.settings.admin),
+        (admin_app(edge, pages), edge.settings.admin),
     )
     runners: list[web.AppRunner] = []
     ports: list[TlsPort] = []

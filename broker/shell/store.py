@@ -19,8 +19,9 @@ from sqlalchemy.engine import make_url
 from auth.personal import Personal
 from auth.principal import Guest, PartyId
 from broker.audit import schema as audit_schema
+from broker.audit.history import Record
 from broker.audit.ledger import Ledger
-from broker.audit.query import open_sessions
+from broker.audit.query import open_sessions, records_of_type
 from broker.audit.record import Draft
 from broker.core import commands as c
 from broker.core.events import LostSession, Started, StoredInvitation, StoredVisit
@@ -185,6 +186,11 @@ class Store:
             tuple(StoredVisit(_guest(row), row.token_digest, row.admitted, row.expires_at) for row in visits),
             tuple(LostSession(session.session_id, session.kind, session.last_counters) for session in lost),
         )
+
+    def policy_history(self, limit: int) -> list[Record]:
+        """The newest records of policies that came into force, newest first."""
+        with self._reader.connect() as connection:
+            return list(records_of_type(connection, ("policy.applied",)))[-limit:][::-1]
 
     def journal_mark(self) -> Mark:
         """How far the journal had been entered."""

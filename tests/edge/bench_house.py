@@ -23,6 +23,17 @@ PEOPLE = {
     "lena": ("Lena Locked", "pwdAccountLockedTime: 20260101000000Z\n"),
 }
 MAY_INVITE = ("alice", "bob")
+GROUPS = {
+    "external-communication": MAY_INVITE,
+    "operators": ("carol",),
+    "policy-administrators": ("bob", "carol"),
+    "auditors": ("bob",),
+}
+ADMINISTRATION = {
+    "operator_group": "operators",
+    "policy_administrator_group": "policy-administrators",
+    "auditor_group": "auditors",
+}
 GUEST_NAME = "Grace Guest"
 
 POLICY = """revision = 1
@@ -109,6 +120,7 @@ def with_house(folder: Path, *, policy: str = POLICY, **gateway: float) -> Bench
         name: {"address": LOCAL, "port": port, "origin": f"https://{LOCAL}:{port}"}
         for name, port in zip(("inside", "outside", "admin"), _free_ports(3), strict=True)
     }
+    listeners["admin"] |= ADMINISTRATION
     settings = Settings.model_validate(
         {
             "data_directory": folder / "data",
@@ -144,7 +156,13 @@ def _ldif() -> str:
         f"userPassword: {_hash(password_of(login))}"
         for login, (name, more) in PEOPLE.items()
     ]
-    group = f"dn: cn=external-communication,ou=groups,{base}\nobjectClass: groupOfNames\n"
-    group += "cn: external-communication\n"
-    group += "\n".join(f"member: uid={login},ou=people,{base}" for login in MAY_INVITE)
-    return "\n\n".join(["version: 1", *people, group]) + "\n"
+    groups = [
+        "\n".join(
+            [
+                f"dn: cn={name},ou=groups,{base}\nobjectClass: groupOfNames\ncn: {name}",
+                *(f"member: uid={login},ou=people,{base}" for login in members),
+            ]
+        )
+        for name, members in GROUPS.items()
+    ]
+    return "\n\n".join(["version: 1", *people, *groups]) + "\n"

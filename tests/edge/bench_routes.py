@@ -25,7 +25,7 @@ def routes(bench: Bench) -> dict[str, set[Route]]:
     apps = {
         "inside": inside_app(bench.edge, pages),
         "outside": outside_app(bench.edge, pages),
-        "admin": admin_app(bench.edge),
+        "admin": admin_app(bench.edge, pages),
     }
     return {listener: _routes_of(app) for listener, app in apps.items()}
 

@@ -36,8 +36,22 @@ ROUTES = {
         ("GET", "/ws"): 401,
     },
     "admin": {
+        ("GET", "/"): 200,
+        ("GET", "/assets/{path}"): 404,
         ("GET", "/healthz"): 200,
         ("GET", "/metrics"): 200,
+        ("GET", "/api/me"): 200,
+        ("POST", "/api/sign-in"): 400,
+        ("POST", "/api/sign-out"): 204,
+        ("GET", "/api/sessions"): 401,
+        ("POST", "/api/sessions/end"): 400,
+        ("GET", "/api/policy"): 401,
+        ("GET", "/api/policy/history"): 401,
+        ("POST", "/api/policy/explain"): 400,
+        ("POST", "/api/policy/check"): 400,
+        ("POST", "/api/policy/replay"): 400,
+        ("POST", "/api/policy/apply"): 400,
+        ("POST", "/api/policy/rollback"): 400,
     },
 }
 EVERY_PATH = sorted({path for routes in ROUTES.values() for _, path in routes})

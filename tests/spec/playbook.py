@@ -65,6 +65,7 @@ RULES = HouseRules(
     sign_in_seconds=36000,
     outage_grace_seconds=30,
     guest_notice="Your visit is recorded.",
+    admin_sign_in_seconds=3600,
     refusal_table_rows=8,
 )
 

@@ -62,6 +62,7 @@ RULES = HouseRules(
     sign_in_seconds=3600,
     outage_grace_seconds=30,
     guest_notice="recorded",
+    admin_sign_in_seconds=3600,
     refusal_table_rows=64,
 )
 

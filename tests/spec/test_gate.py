@@ -71,10 +71,29 @@ def test_only_the_driver_asks_the_gate_what_is_recorded() -> None:
     assert callers("recorded") == {"broker/shell/driver.py"}
 
 
+TOOLS = ("explain", "diff", "replay")
+"""Ask as the gate does, and nothing comes of it."""
+
+
 def test_only_the_gate_asks_policy_and_only_policy_makes_decisions() -> None:
     assert callers("Decision") == {"broker/policy/decide.py"}
     asking = {path for path, module, _ in imports("decide") if module == "broker.policy.decide"}
-    assert asking == {"broker/core/gate.py"}
+    assert asking == {"broker/core/gate.py"} | {f"broker/policy/{tool}.py" for tool in TOOLS}
+
+
+def test_nothing_that_acts_knows_the_tools_that_ask_policy_without_effect() -> None:
+    knowing = {
+        path
+        for tool in TOOLS
+        for name in (tool, tool.title(), "RecordedDecision", "Explanation", "Difference")
+        for path, module, _ in imports(name)
+        if module == f"broker.policy.{tool}"
+    }
+    assert knowing == {
+        "broker/cli/policy.py",
+        "broker/shell/gateway/admin_policy.py",
+        "broker/audit/decisions.py",
+    }
 
 
 @pytest.mark.parametrize("made", ["Opening", "Recorded", "Decision", "Grant"])

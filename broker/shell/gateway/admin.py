@@ -1,16 +1,25 @@
-"""The admin listener: is it well, and the figures. Loopback or the management network only."""
+"""The admin listener: the console of those who work on the edge itself, is it well, and the figures. Loopback
+or the management network only."""
 
 from __future__ import annotations
 
 from aiohttp import web
+from aiohttp.typedefs import Handler
 
+from broker.shell.gateway.admin_door import AdminDoor, DeniedError
+from broker.shell.gateway.admin_policy import PolicyDesk
+from broker.shell.gateway.admin_sessions import SessionsDesk
 from broker.shell.gateway.edge import Edge
-from broker.shell.gateway.http import listener_app
+from broker.shell.gateway.http import listener_app, refused_answer
+from broker.shell.gateway.pages import Pages
 
 
-def admin_app(edge: Edge) -> web.Application:
+def admin_app(edge: Edge, pages: Pages) -> web.Application:
     """Everything the admin listener serves."""
     app = listener_app(edge, "admin", edge.settings.admin.origin)
+    app.middlewares.append(_tell_denials)
+    door = AdminDoor(edge)
+    sessions, policy = SessionsDesk(edge, door), PolicyDesk(edge, door)
 
     async def healthz(_: web.Request) -> web.Response:
         """503 while the record cannot be written: nothing new opens then."""
@@ -23,4 +32,25 @@ def admin_app(edge: Edge) -> web.Application:
 
     app.router.add_get("/healthz", healthz)
     app.router.add_get("/metrics", metrics)
+    app.router.add_get("/api/me", door.me)
+    app.router.add_post("/api/sign-in", door.sign_in)
+    app.router.add_post("/api/sign-out", door.sign_out)
+    app.router.add_get("/api/sessions", sessions.show)
+    app.router.add_post("/api/sessions/end", sessions.end)
+    app.router.add_get("/api/policy", policy.show)
+    app.router.add_get("/api/policy/history", policy.history)
+    app.router.add_post("/api/policy/explain", policy.explain)
+    app.router.add_post("/api/policy/check", policy.check)
+    app.router.add_post("/api/policy/replay", policy.replay)
+    app.router.add_post("/api/policy/apply", policy.apply)
+    app.router.add_post("/api/policy/rollback", policy.roll_back)
+    pages.add_routes(app, "admin.html")
     return app
+
+
+@web.middleware
+async def _tell_denials(request: web.Request, handler: Handler) -> web.StreamResponse:
+    try:
+        return await handler(request)
+    except DeniedError as denied:
+        return refused_answer(denied.refused)

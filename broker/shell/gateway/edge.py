@@ -19,6 +19,7 @@ from broker.shell.effects import Effects
 from broker.shell.facts import Facts
 from broker.shell.media import RelayMedia
 from broker.shell.metrics import Metrics
+from broker.shell.policy_file import PolicyFile
 from broker.shell.source import SourceLimiter
 from config.settings import Settings
 
@@ -44,6 +45,8 @@ class Edge:
     signer: InvitationSigner
     metrics: Metrics
     clock: Callable[[], Now]
+    policy_file: PolicyFile | None
+    """None where the settings name no file: then the policy cannot be replaced."""
     limiter: SourceLimiter = field(
         default_factory=lambda: SourceLimiter(REQUESTS_PER_SECOND, REQUESTS_BURST, max_rows=8192)
     )

@@ -68,14 +68,14 @@ def source_of(request: web.Request) -> str:
     return str(peer[0]) if peer else "unknown"
 
 
-async def read_body(request: web.Request, model: type[AnyBody]) -> AnyBody:
+async def read_body(request: web.Request, model: type[AnyBody], max_bytes: int = MAX_BODY_BYTES) -> AnyBody:
     """The JSON body of a POST; raises RefusedError(BAD_REQUEST) for anything else, also for one that is
     compressed, does not come in time or breaks off."""
     if request.content_type != "application/json" or "Content-Encoding" in request.headers:
         raise RefusedError(BAD_REQUEST)
     try:
         async with asyncio.timeout(BODY_TIMEOUT_SECONDS):
-            text = await request.read()
+            text = await request.clone(client_max_size=max_bytes).read()
         return model.model_validate_json(text)
     except (ValidationError, RecursionError, *_UNREADABLE):
         raise RefusedError(BAD_REQUEST) from None

@@ -7,20 +7,20 @@ from typing import Annotated
 from aiohttp import web
 from pydantic import Field
 
-from auth.directory import CredentialCheck, CredentialOutcome, DirectoryUnavailable
+from auth.directory import DirectoryUnavailable
 from auth.personal import Personal
 from auth.principal import Insider
 from auth.tokens import token_digest
 from broker.core.commands import RequestId
-from broker.core.errors import DIRECTORY_UNAVAILABLE, NOT_SIGNED_IN, SIGN_IN_REFUSED, SIGN_IN_THROTTLED
+from broker.core.errors import DIRECTORY_UNAVAILABLE, NOT_SIGNED_IN
 from broker.core.events import SignInProved, SignOutRequested
 from broker.shell.facts import insider_of
 from broker.shell.gateway.edge import Edge, fresh_id
 from broker.shell.gateway.http import Body, RefusedError, listener_app, read_body, refused_answer, source_of
 from broker.shell.gateway.pages import Pages
+from broker.shell.gateway.password import checked_password
 from broker.shell.gateway.socket import serve_socket
 from broker.shell.gateway.token import INSIDE_COOKIE, digest_from, fresh_token, hand_over, take_back
-from broker.shell.source import source_prefix
 
 
 class SignInBody(Body):
@@ -43,13 +43,11 @@ def inside_app(edge: Edge, pages: Pages) -> web.Application:
     async def sign_in(request: web.Request) -> web.Response:
         body = await read_body(request, SignInBody)
         source = source_of(request)
-        check = await _check(edge, body, source)
-        if check.entry is None or check.outcome is not CredentialOutcome.ACCEPTED:
-            raise RefusedError(SIGN_IN_REFUSED)
+        entry = await checked_password(edge, body.login, body.password, source)
         token = fresh_token()
         request_id = RequestId(f"r-{fresh_id()}")
         digest = token_digest(token)
-        event = SignInProved(request_id, insider_of(check.entry), Personal(source), digest)
+        event = SignInProved(request_id, insider_of(entry), Personal(source), digest)
         refused = await edge.ask(request_id, event)
         if refused is not None:
             return refused_answer(refused)
@@ -84,23 +82,3 @@ async def _signed_in(edge: Edge, digest: str) -> Insider | None:
         return await edge.facts.signed_in(digest)
     except DirectoryUnavailable:
         raise RefusedError(DIRECTORY_UNAVAILABLE) from None
-
-
-async def _check(edge: Edge, body: SignInBody, source: str) -> CredentialCheck:
-    """Ask the directory, behind the throttle; every refusal looks the same and is counted."""
-    now = edge.clock().monotonic_seconds
-    prefix = source_prefix(source)
-    if not edge.throttle.attempt(body.login, source, now).allowed:
-        edge.refused("auth.refused", SIGN_IN_THROTTLED.code, prefix)
-        raise RefusedError(SIGN_IN_THROTTLED)
-    try:
-        check = await edge.directory.check(body.login, body.password)
-    except DirectoryUnavailable:
-        edge.throttle.give_back(body.login, source, now)
-        edge.refused("auth.refused", DIRECTORY_UNAVAILABLE.code, prefix)
-        raise RefusedError(DIRECTORY_UNAVAILABLE) from None
-    if check.outcome is CredentialOutcome.ACCEPTED:
-        edge.throttle.give_back(body.login, source, now)
-    else:
-        edge.refused("auth.refused", check.outcome.value, prefix)
-    return check

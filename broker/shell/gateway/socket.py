@@ -41,14 +41,15 @@ class _Close:
 
 
 class SocketOutbox:
-    """The queue to one client. Overflow rule: the client is disconnected, nobody else waits for it."""
+    """The queue to one client, and what went over its socket. Overflow rule: the client is disconnected,
+    nobody else waits for it."""
 
     def __init__(self, socket: web.WebSocketResponse, max_frames: int) -> None:
         self._socket = socket
         self._queue: asyncio.Queue[str | _Close] = asyncio.Queue(max_frames)
         self.overflowed = asyncio.Event()
-        self.frames_out = 0
-        self.bytes_out = 0
+        self.frames_in = self.frames_out = 0
+        self.bytes_in = self.bytes_out = 0
         self.closed_with: str | None = None
 
     def send(self, text: str) -> None:
@@ -91,8 +92,6 @@ class SocketSession:
     principal: Insider | Guest
     outbox: SocketOutbox
     bucket: TokenBucket
-    frames_in: int = 0
-    bytes_in: int = 0
     bad_frames: int = field(default=0)
 
     def tell(self, row: ErrorRow, ref: str | None = None) -> None:
@@ -101,8 +100,8 @@ class SocketSession:
     async def read(self, text: str) -> bool:
         """Handle one message; False when this client has had its chances."""
         edge = self.edge
-        self.frames_in += 1
-        self.bytes_in += len(text.encode(errors="surrogatepass"))
+        self.outbox.frames_in += 1
+        self.outbox.bytes_in += len(text.encode(errors="surrogatepass"))
         edge.metrics.frames.labels(self.listener).inc()
         if not self.bucket.take(edge.clock().monotonic_seconds):
             self.tell(RATE_LIMITED)
@@ -182,9 +181,9 @@ async def serve_socket(
             Disconnected(
                 connection_id,
                 outbox.closed_with or reason,
-                session.bytes_in,
+                outbox.bytes_in,
                 outbox.bytes_out,
-                session.frames_in,
+                outbox.frames_in,
                 outbox.frames_out,
             )
         )

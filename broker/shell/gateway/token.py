@@ -10,6 +10,7 @@ from auth.tokens import TokenError, new_token, token_digest
 
 TOKEN_BYTES = 32
 INSIDE_COOKIE = "__Host-tg-inside"
+ADMIN_COOKIE = "__Host-tg-admin"
 GUEST_COOKIE = "__Host-tg-guest"
 
 

@@ -9,7 +9,7 @@
 
 /** @typedef {"insider" | "guest"} Kind */
 
-/** @typedef {"hung_up" | "declined" | "cancelled" | "answered_elsewhere" | "no_answer" | "party_left" | "time_limit" | "policy" | "record_unavailable" | "edge_stopping"} EndReason */
+/** @typedef {"hung_up" | "declined" | "cancelled" | "answered_elsewhere" | "no_answer" | "party_left" | "time_limit" | "policy" | "operator" | "record_unavailable" | "edge_stopping"} EndReason */
 
 /** @typedef {"stopped" | "time_limit" | "policy" | "record_unavailable"} ShareEndReason */
 

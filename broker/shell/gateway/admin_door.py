@@ -1,0 +1,106 @@
+"""The door of the admin listener: who is signed in there, in which role, and whether they still may."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from aiohttp import web
+from pydantic import Field
+
+from auth.directory import DirectoryUnavailable
+from auth.personal import Personal
+from auth.principal import Insider
+from auth.tokens import token_digest
+from broker.core.commands import ReplyRefused, RequestId
+from broker.core.errors import DIRECTORY_UNAVAILABLE, NOT_SIGNED_IN
+from broker.core.events import AdminSignInProved, AdminSignOutRequested, AdminViewRequested
+from broker.policy.administration import Role, View
+from broker.shell.facts import insider_of
+from broker.shell.gateway.edge import Edge, fresh_id
+from broker.shell.gateway.http import Body, RefusedError, read_body, refused_answer, source_of
+from broker.shell.gateway.password import checked_password
+from broker.shell.gateway.token import ADMIN_COOKIE, digest_from, fresh_token, hand_over, take_back
+
+
+class AdminSignInBody(Body):
+    login: Annotated[str, Field(min_length=1, max_length=256)]
+    password: Annotated[str, Field(max_length=1024, repr=False)]
+    role: Annotated[Role, Field(strict=False)]
+    bearer: bool = False
+
+
+class DeniedError(Exception):
+    """The core refused; carries its answer."""
+
+    def __init__(self, refused: ReplyRefused) -> None:
+        super().__init__(refused.error.code)
+        self.refused = refused
+
+
+class AdminDoor:
+    """Signs people in and out, and lets them through to one thing at a time."""
+
+    def __init__(self, edge: Edge) -> None:
+        self._edge = edge
+
+    async def me(self, request: web.Request) -> web.Response:
+        """Who is signed in, as far as this browser's cookie says and the directory still agrees."""
+        told: dict[str, object] = {"signed_in": False, "role": None, "login": None}
+        told["notice"] = self._edge.settings.sign_in.notice_text
+        try:
+            insider, role = await self.through(request, None)
+        except (RefusedError, DeniedError):
+            return web.json_response(told)
+        told |= {"signed_in": True, "role": role.value, "login": insider.login.reveal()}
+        return web.json_response(told)
+
+    async def sign_in(self, request: web.Request) -> web.Response:
+        """Opens a sign-in for one role."""
+        body = await read_body(request, AdminSignInBody)
+        source = source_of(request)
+        entry = await checked_password(self._edge, body.login, body.password, source)
+        token = fresh_token()
+        event = AdminSignInProved(
+            _request_id(), insider_of(entry), Personal(source), token_digest(token), body.role
+        )
+        refused = await self._edge.ask(event.request_id, event)
+        if refused is not None:
+            return refused_answer(refused)
+        return hand_over(ADMIN_COOKIE, token, body.bearer, self._edge.settings.admin.session_seconds)
+
+    async def sign_out(self, request: web.Request) -> web.Response:
+        """The token is worth nothing any more."""
+        digest = digest_from(request, ADMIN_COOKIE)
+        if digest is not None:
+            self._edge.driver.submit(AdminSignOutRequested(digest))
+        return take_back(ADMIN_COOKIE)
+
+    async def through(self, request: web.Request, view: View | None) -> tuple[Insider, Role]:
+        """The person and their role, once the gate has said that they may see this now. Raises RefusedError,
+        DeniedError."""
+        digest, insider, role = await self.known(request)
+        event = AdminViewRequested(_request_id(), digest, insider, Personal(source_of(request)), view)
+        refused = await self._edge.ask(event.request_id, event)
+        if refused is not None:
+            raise DeniedError(refused)
+        return insider, role
+
+    async def known(self, request: web.Request) -> tuple[str, Insider, Role]:
+        """The token's digest and whose sign-in it is, as the directory knows them now. Raises
+        RefusedError."""
+        digest = digest_from(request, ADMIN_COOKIE)
+        signed_in = self._edge.driver.admin_of(digest) if digest is not None else None
+        if digest is None or signed_in is None:
+            raise RefusedError(NOT_SIGNED_IN)
+        try:
+            insider = await self._edge.facts.insider(signed_in.party)
+        except DirectoryUnavailable:
+            raise RefusedError(DIRECTORY_UNAVAILABLE) from None
+        if insider is None:
+            self._edge.driver.submit(AdminSignOutRequested(digest))
+            raise RefusedError(NOT_SIGNED_IN)
+        return digest, insider, signed_in.role
+
+
+def _request_id() -> RequestId:
+    return RequestId(f"r-{fresh_id()}")
