@@ -1,8 +1,7 @@
 """`turngate policy`: check, explain, compare and replay policies, and see which were in force.
 
-Everything here only reads: the policy in force is changed by its file or by a policy administrator at the
-console. Names and rules may come from anywhere: whatever a terminal might obey is escaped.
-"""
+Everything in this file only reads; `policy_change` puts one in force. Names and rules may come from anywhere:
+whatever a terminal might obey is escaped."""
 
 from __future__ import annotations
 
@@ -24,6 +23,7 @@ from broker.audit.history import Record
 from broker.audit.places import database_url
 from broker.audit.query import records_of_type
 from broker.audit.reading import NoSuchRecordError, read_only_engine
+from broker.cli import policy_change
 from broker.cli.options import ConfigFile, Flags, settings_or_exit
 from broker.cli.terminal import safe
 from broker.policy.asking import AskingError, moment_of, question_asked
@@ -44,6 +44,10 @@ At = Annotated[str | None, typer.Option(help="When, in ISO 8601; now by default.
 Answer = TypeVar("Answer")
 
 _policy = typer.Typer(help="Check, explain, compare and replay policies.", no_args_is_help=True)
+
+
+_policy.command("apply")(policy_change.apply)
+_policy.command("rollback")(policy_change.rollback)
 
 
 def register(app: typer.Typer) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from broker.client.administration import PolicyNotChanged, apply_policy, roll_back_policy
 from broker.core.client_frames import ChatSend
 from tests.edge.bench_house import NO_CHAT, POLICY, password_of
 from tests.edge.bench_wire import Answer
@@ -236,6 +237,24 @@ async def test_an_administrator_is_let_past_no_rule(tmp_path: Path) -> None:
         async with bench.insider("bob") as bob:
             await bob.send(ChatSend(ref="m", to=alice.you, text="past it"))
             assert (await bob.until("error"))["code"] == "POLICY_DENIED"
+
+
+async def test_the_command_line_applies_and_rolls_back_in_an_administrators_name(
+    tmp_path: Path,
+) -> None:
+    async with edge_bench(tmp_path) as bench:
+        text = revision(2, POLICY + NO_CHAT)
+        ca_file = bench.house.ca_file
+        with pytest.raises(PolicyNotChanged, match="SIGN_IN_REFUSED"):
+            await apply_policy(bench.admin, "bob", "wrong", text, ca_file)
+        with pytest.raises(PolicyNotChanged, match="POLICY_DEFAULT_DENY"):
+            await apply_policy(bench.admin, "alice", password_of("alice"), text, ca_file)
+        with pytest.raises(PolicyNotChanged, match="rules"):
+            await apply_policy(bench.admin, "bob", password_of("bob"), text.replace("deny", "x"), ca_file)
+        assert (await apply_policy(bench.admin, "bob", password_of("bob"), text, ca_file)).revision == 2
+        assert (await roll_back_policy(bench.admin, "bob", password_of("bob"), 1, ca_file)).revision == 1
+        by = [record["fields"]["by"] for record in await bench.recorded("policy.applied", 3)]
+        assert by == [None, await bench.party("bob"), await bench.party("bob")]
 
 
 async def test_without_groups_in_the_settings_nobody_has_a_role(tmp_path: Path) -> None:
