@@ -5,7 +5,7 @@
 `decide()` is asked at 10, 1,000 and 10,000 rules, each rule about a group of its own, so that nearly all of
 them cannot match; rounds alternate between the sizes, the first is thrown away, the median counts. Its peer
 in the same run is the same question read against every rule (`explained`), which is what a policy without an
-index costs. The replay reads 100,000 recorded decisions from a database as `turngate policy replay` does. """
+index costs. The replay reads 100,000 recorded decisions from a database as `turngate policy replay` does."""
 
 from __future__ import annotations
 

@@ -2,7 +2,7 @@
 
 Each test is one row of a table of such reports: what is blocked on one path and open on another, what is
 inferred where nothing was said, what is skipped for those outside. Files, of which one row speaks (a type
-that is not known passes, or nothing unknown does), do not exist here yet. """
+that is not known passes, or nothing unknown does), do not exist here yet."""
 
 from __future__ import annotations
 
