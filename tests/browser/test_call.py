@@ -19,13 +19,15 @@ def _credentials(edge: dict[str, Any], login: str) -> tuple[str, str]:
     return person["login"], person["password"]
 
 
-async def host_and_guest(browsing: Browsing, edge: dict[str, Any]) -> tuple[Page, Page]:
+async def host_and_guest(
+    browsing: Browsing, edge: dict[str, Any], name: str = "Gordon Guest"
+) -> tuple[Page, Page]:
     host = await browsing.open(edge["inside"])
     await sign_in(host, *_credentials(edge, "alice"))
     guest = await browsing.open(edge["guest_link"])
-    await enter_lobby(guest, "Gordon Guest")
-    await let_in(host, "Gordon Guest")
-    await open_conversation(host, "Gordon Guest")
+    await enter_lobby(guest, name)
+    await let_in(host, name)
+    await open_conversation(host, name)
     return host, guest
 
 

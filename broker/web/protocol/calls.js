@@ -188,7 +188,7 @@ export function ended(state, frame) {
     const over = reason === "answered_elsewhere" ? null : finished(call, "You missed this call.");
     return [{ ...state, call: over }, [{ command: "media.close" }, ...told]];
   }
-  return finish(state, call, END_REASONS[reason] ?? "The call has ended.", null);
+  return finish(state, call, why(frame), null);
 }
 
 /**
@@ -324,4 +324,14 @@ export function camera(state, { off }) {
  */
 export function dismiss(state) {
   return [isLive(state.call) ? state : { ...state, call: null }, []];
+}
+
+/**
+ * Why a call ended, in words; where policy did it with the decision, which an administrator can be asked about.
+ * @param {CallEnded} frame
+ * @returns {string}
+ */
+function why({ reason, message, decision_id }) {
+  const words = END_REASONS[reason] ?? "The call has ended.";
+  return message && decision_id ? `${words} ${message} Decision ${decision_id}.` : words;
 }

@@ -13,7 +13,8 @@ export const END_REASONS = {
   no_answer: "There was no answer.",
   party_left: "The other party has disconnected.",
   time_limit: "The call reached the longest time allowed.",
-  policy: "The call was ended by your organisation's rules.",
+  policy: "The call was ended by the organisation's rules.",
+  operator: "The call was ended by an operator of the organisation.",
   record_unavailable: "The call was ended because it could no longer be put on record.",
   edge_stopping: "The call ended because the edge is stopping.",
 };
