@@ -75,6 +75,9 @@ class Directory(Protocol):
     async def get(self, stable_id: str) -> DirectoryEntry | None:
         """The person as they are now, whatever their state; None when the directory no longer has them."""
 
+    async def find(self, login: str) -> DirectoryEntry | None:
+        """The person who signs in by this name, whatever their state; None when there is nobody."""
+
     async def list_entries(self, limit: int) -> Sequence[DirectoryEntry]:
         """At most `limit` ACTIVE entries in a stable order, for contact lists."""
 

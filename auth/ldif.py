@@ -57,6 +57,10 @@ class LdifDirectory:
         person = self._content.by_stable_id.get(stable_id)
         return person.entry if person else None
 
+    async def find(self, login: str) -> DirectoryEntry | None:
+        person = self._find(login)
+        return person.entry if person else None
+
     async def list_entries(self, limit: int) -> Sequence[DirectoryEntry]:
         """See `Directory.list_entries`; sorted by name."""
         return self._content.active[: max(0, limit)]

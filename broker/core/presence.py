@@ -58,7 +58,8 @@ def appear(house: House, connection: Connection, now: Now) -> Appearance:
         ready = viewer.program is not None and not viewer.closing and viewer.party != connection.party
         if not ready or hindrance(house, viewer.principal, connection.principal) is not None:
             continue
-        decision = house.gate.ask(Action.PRESENCE_SEE, viewer.subject, connection.subject, now)
+        theirs = places(house, connection.principal)
+        decision = verdict(ask_everywhere(house, Action.PRESENCE_SEE, [viewer.subject], theirs, now))
         saw = connection.party in viewer.sees
         viewer.let_see(connection.party, decision)
         if decision.allowed:

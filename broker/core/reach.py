@@ -52,8 +52,9 @@ def ask_entry(house: House, connection: Connection, now: Now) -> Decision | None
 
 
 def verdict(decisions: Sequence[Decision]) -> Decision:
-    """One decision for all of them, where their limits do not matter: the denial, or an allow."""
-    return denial_in(decisions) or decisions[-1]
+    """One decision for all of them, where their limits do not matter: the denial, or the allow that obliges
+    most."""
+    return denial_in(decisions) or max(reversed(decisions), key=lambda decision: len(decision.obligations))
 
 
 def denial_in(decisions: Sequence[Decision]) -> Decision | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
+from itertools import product
 
 from auth.case_ignore import case_ignore_key
 from broker.policy.index import PolicyIndex, ReadRule
@@ -102,19 +103,23 @@ def _unused(policy: PolicyIndex) -> Iterator[Finding]:
             yield Finding("unused", peer.id, "no rule names the peer")
 
 
-def _coverers(rules: Iterable[ReadRule], at_unix_seconds: int) -> dict[str, list[ReadRule]]:
-    """Rules that could cover others, by each group inside that they name, and under "" those for anyone."""
-    found: dict[str, list[ReadRule]] = defaultdict(list)
+_Coverers = dict[tuple[str, str], list[ReadRule]]
+"""By whom they name inside and across, "" standing for anyone."""
+
+
+def _coverers(rules: Iterable[ReadRule], at_unix_seconds: int) -> _Coverers:
+    """Rules that could cover others, under each of those whom they name."""
+    found: _Coverers = defaultdict(list)
     for read in rules:
         if read.ends_unix_seconds > at_unix_seconds:
-            for who in {""} if read.rule.who.any else read.who_keys:
-                found[who].append(read)
+            for place in product(read.who_keys or {""}, read.with_keys or {""}):
+                found[place].append(read)
     return found
 
 
-def _shadowed(read: ReadRule, coverers: dict[str, list[ReadRule]]) -> Iterator[Finding]:
-    near = coverers[""] + (coverers[min(read.who_keys)] if read.who_keys else [])
-    for other in near:
+def _shadowed(read: ReadRule, coverers: _Coverers) -> Iterator[Finding]:
+    who, across = {"", min(read.who_keys, default="")}, {"", min(read.with_keys, default="")}
+    for other in (one for place in product(sorted(who), sorted(across)) for one in coverers.get(place, ())):
         if other is read or not _covers(other, read):
             continue
         if other.rule.effect is Effect.DENY and read.rule.effect is Effect.ALLOW:

@@ -7,7 +7,6 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
-from auth.case_ignore import case_ignore_key
 from auth.directory import Directory, DirectoryEntry, EntryState
 from auth.principal import Guest, Insider, PartyId
 from broker.audit.history import Record
@@ -16,8 +15,6 @@ from broker.core.events import Started, StoredMessage
 from broker.shell.store import Store
 
 READ_TIMEOUT_SECONDS = 5.0
-MAX_SEARCHED = 100_000
-"""Directory entries looked through for a login that an administrator asks about."""
 MAX_CONTACTS = 200
 """Directory entries offered to one connection as contacts; each costs a decision."""
 
@@ -102,9 +99,8 @@ class Facts:
 
     async def named(self, login: str) -> Insider | None:
         """The active insider with this login. Raises DirectoryUnavailable."""
-        key = case_ignore_key(login)
-        entries = await self._directory.list_entries(MAX_SEARCHED)
-        return next((insider_of(e) for e in entries if case_ignore_key(e.login.reveal()) == key), None)
+        entry = await self._directory.find(login)
+        return insider_of(entry) if entry is not None and entry.state is EntryState.ACTIVE else None
 
     async def started(self) -> Started:
         """What the previous run left."""

@@ -45,7 +45,9 @@ class PolicyFile:
         raw = path.read_bytes()
         is_in_force = hashlib.sha256(raw).hexdigest() == loaded.sha256
         self._file = SettledFile(path, taken=is_in_force)
-        self._thread = ThreadPoolExecutor(1, "policy")
+        # Two, so that checking a long candidate does not keep the file waiting.
+        self._thread = ThreadPoolExecutor(2, "policy")
+        self._refused = False
         self._changing = asyncio.Lock()
         shelf.mkdir(mode=0o700, exist_ok=True)
         if is_in_force:
@@ -97,6 +99,9 @@ class PolicyFile:
             log.warning("policy.unreadable", why=error.strerror)
             return None
         sha256 = hashlib.sha256(raw).hexdigest()
+        if sha256 == self._in_force.sha256 and not self._refused:
+            return None
+        self._refused = True
         try:
             loaded = self._checked(raw)
             self._keep(raw, loaded)
@@ -111,13 +116,18 @@ class PolicyFile:
 
     def _write(self, raw: bytes, how: str, by: Insider) -> PolicyApplied:
         loaded = self._checked(raw)
-        self._keep(raw, loaded)
-        write_at_once(self._path, raw)
+        kept = self._keep(raw, loaded)
+        try:
+            write_at_once(self._path, raw)
+        except OSError:
+            if kept is not None:
+                kept.unlink()
+            raise
         self._file.take()
         return self._taken(PolicyApplied(PolicyIndex(loaded), how, by))
 
     def _taken(self, event: PolicyApplied) -> PolicyApplied:
-        self._in_force = event.policy.loaded
+        self._in_force, self._refused = event.policy.loaded, False
         log.info("policy.applied", revision=self._in_force.policy.revision, sha256=self._in_force.sha256)
         return event
 
@@ -143,10 +153,13 @@ class PolicyFile:
                 texts.setdefault(int(found[1]), []).append(found[2])
         return texts
 
-    def _keep(self, raw: bytes, loaded: LoadedPolicy) -> None:
+    def _keep(self, raw: bytes, loaded: LoadedPolicy) -> Path | None:
+        """Where the text is kept now; None where it was before."""
         kept = self._shelf / f"{loaded.policy.revision}-{loaded.sha256}.toml"
-        if not kept.exists():
-            write_at_once(kept, raw)
+        if kept.exists():
+            return None
+        write_at_once(kept, raw)
+        return kept
 
     def _kept(self, revision: int) -> bytes:
         hashes = self._texts().get(revision, [])

@@ -120,6 +120,38 @@ async def test_an_administrator_applies_and_rolls_back_and_the_file_is_what_is_i
         ]
 
 
+async def test_a_file_that_is_written_again_as_it_was_is_no_new_policy(tmp_path: Path) -> None:
+    async with edge_bench(tmp_path) as bench:
+        write(bench, POLICY)
+        write(bench, revision(2, POLICY).replace("deny", "perhaps") + "colour = 1\n")
+        await bench.recorded("policy.refused")
+        write(bench, POLICY)
+        await until(lambda: bench.edge.driver.policy_state[1] is None)
+        write(bench, revision(2, POLICY))
+        applied = [record["fields"]["revision"] for record in await bench.recorded("policy.applied", 3)]
+        assert applied == [1, 1, 2]
+
+
+async def test_a_text_that_could_not_be_written_was_never_in_force(tmp_path: Path) -> None:
+    async with edge_bench(tmp_path) as bench:
+        paula = await bench.person("bob")
+        loaded, nowhere = bench.edge.driver.policy.loaded, tmp_path / "gone"
+        nowhere.mkdir()
+        (nowhere / "policy.toml").write_text(POLICY)
+        told: list[object] = []
+        policy_file = PolicyFile(nowhere / "policy.toml", tmp_path / "shelf", loaded, told.append)
+        try:
+            (nowhere / "policy.toml").unlink()
+            nowhere.rmdir()
+            with pytest.raises(OSError, match="gone"):
+                await policy_file.apply(revision(2, POLICY).encode(), paula)
+            with pytest.raises(PolicyErrors, match="never in force"):
+                await policy_file.roll_back(2, paula)
+        finally:
+            policy_file.close()
+        assert told == []
+
+
 async def test_who_leaves_a_group_in_the_directory_loses_what_it_allowed_within_a_second(
     tmp_path: Path,
 ) -> None:

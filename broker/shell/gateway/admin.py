@@ -21,6 +21,8 @@ def admin_app(edge: Edge, pages: Pages) -> web.Application:
     door = AdminDoor(edge)
     sessions, policy = SessionsDesk(edge, door), PolicyDesk(edge, door)
 
+    app.on_cleanup.append(policy.close)
+
     async def healthz(_: web.Request) -> web.Response:
         """503 while the record cannot be written: nothing new opens then."""
         well = edge.driver.healthy

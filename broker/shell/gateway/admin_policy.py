@@ -7,6 +7,7 @@ import json
 import sys
 import tempfile
 from collections.abc import Awaitable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Annotated, Any
 
 import structlog
@@ -65,6 +66,10 @@ class PolicyDesk:
         self._edge = edge
         self._door = door
         self._replaying = asyncio.Lock()
+        self._thread = ThreadPoolExecutor(1, "explain")
+
+    async def close(self, _: web.Application) -> None:
+        self._thread.shutdown()
 
     async def show(self, request: web.Request) -> web.Response:
         """What is in force since when, and whether the file is something else."""
@@ -107,7 +112,9 @@ class PolicyDesk:
             )
         except AskingError as unclear:
             return _refused(QUESTION_INVALID, [str(unclear)])
-        return web.json_response(explain(self._edge.driver.policy, question).to_json())
+        policy = self._edge.driver.policy
+        explaining = self._thread, lambda: explain(policy, question).to_json()
+        return web.json_response(await asyncio.get_running_loop().run_in_executor(*explaining))
 
     async def check(self, request: web.Request) -> web.Response:
         """Every mistake in a text, or what is probably not meant."""
