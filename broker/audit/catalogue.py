@@ -89,6 +89,12 @@ _TYPES = (
         ("user", "role", "what"),
     ),
     EventType("admin.session_ended", "An operator ended a session.", ("session", "user", "role")),
+    EventType("client.refused", "A person's program was not allowed.", ("party", "program", "link")),
+    EventType(
+        "client.outdated",
+        "A person was told that their program is out of date.",
+        ("party", "program", "link"),
+    ),
     EventType("decision.denied", "Policy denied an action."),
     EventType(
         "relay.allocated",

@@ -25,7 +25,7 @@ from broker.core.client_frames import (
     InvitationCreate,
 )
 from broker.core.frame_codec import SUBPROTOCOL, FrameError, encode, parse_edge_frame
-from broker.core.frames import EdgeFrame, Error, GuestWelcome, InsiderWelcome
+from broker.core.frames import ClientRefused, EdgeFrame, Error, GuestWelcome, InsiderWelcome
 
 F = TypeVar("F", bound=EdgeFrame)
 
@@ -120,11 +120,11 @@ class Connection:
 
     async def _greet(self, program: tuple[str, str]) -> None:
         def greets(frame: EdgeFrame) -> bool:
-            return isinstance(frame, InsiderWelcome | GuestWelcome | Error)
+            return isinstance(frame, InsiderWelcome | GuestWelcome | Error | ClientRefused)
 
         await self.send(Hello(client=ClientProgram(name=program[0], version=program[1])))
         frame = await self._inbox.take(greets, CONNECT_TIMEOUT_SECONDS)
-        if isinstance(frame, Error):
+        if isinstance(frame, Error | ClientRefused):
             raise EdgeRefused.from_frame(frame)
         self.welcome = cast("InsiderWelcome | GuestWelcome", frame)
 
@@ -150,8 +150,14 @@ class Connection:
             # A newer edge may know more frames than this client.
             self.frames_not_understood += 1
             return
-        self._last_refusal = EdgeRefused.from_frame(frame) if isinstance(frame, Error) else None
+        self._last_refusal = self._refusal(frame)
         self._inbox.put(frame)
+
+    def _refusal(self, frame: EdgeFrame) -> EdgeRefused | None:
+        before = self._last_refusal
+        if isinstance(frame, Error) and before is not None and before.link and before.code == frame.code:
+            return before  # the error that closes says less than the frame before it
+        return EdgeRefused.from_frame(frame) if isinstance(frame, Error | ClientRefused) else None
 
     def _over(self) -> EdgeClosed:
         if self._closed is None:

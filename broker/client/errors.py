@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from broker.core.errors import CLIENT_REFUSED
 from broker.core.frame_fields import EndReason, ShareEndReason
-from broker.core.frames import Error
+from broker.core.frames import ClientRefused, Error
 
 
 class EdgeError(Exception):
@@ -11,18 +12,24 @@ class EdgeError(Exception):
 
 
 class EdgeRefused(EdgeError):  # noqa: N818
-    """The edge understood and said no. `code` is stable (`broker.core.errors`), `message` for the person."""
+    """The edge understood and said no. `code` is stable (`broker.core.errors`), `message` for the person.
+    Where this program is not allowed, `link` is where one is that is."""
 
-    def __init__(self, code: str, message: str, decision_id: str | None, retryable: bool) -> None:
+    def __init__(
+        self, code: str, message: str, decision_id: str | None, retryable: bool, link: str | None = None
+    ) -> None:
         super().__init__(f"{code}: {message}")
         self.code = code
         self.message = message
         self.decision_id = decision_id
         self.retryable = retryable
+        self.link = link
 
     @classmethod
-    def from_frame(cls, error: Error) -> EdgeRefused:
-        return cls(error.code, error.message, error.decision_id, error.retryable)
+    def from_frame(cls, frame: Error | ClientRefused) -> EdgeRefused:
+        if isinstance(frame, ClientRefused):
+            return cls(CLIENT_REFUSED.code, frame.message, None, CLIENT_REFUSED.retryable, frame.link)
+        return cls(frame.code, frame.message, frame.decision_id, frame.retryable)
 
 
 class EdgeUnreachable(EdgeError):  # noqa: N818

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from auth.principal import Guest, Insider
-from broker.core import visit
+from broker.core import program, visit
 from broker.core.answers import refuse, reply, reply_denied, unrecorded
 from broker.core.client_frames import Hello
 from broker.core.clock import Deadline, Now
@@ -40,6 +40,7 @@ from broker.core.recording import draft, named
 from broker.policy.decision import Decision
 from broker.policy.question import Subject
 from config.policy.action import Action
+from config.policy.client import ClientEffect
 
 
 def sign_in(house: House, event: SignInProved, now: Now) -> list[Command]:
@@ -141,11 +142,18 @@ def hello(
     if basis is None or not basis.allowed:
         return [_entry_denied(connection, basis), *close(house, connection, POLICY_REFUSED)]
     connection.decisions = (basis,)
+    verdict = house.gate.judge(connection.principal, frame.client)
+    if verdict.effect is ClientEffect.REFUSE:
+        return program.turn_away(house, connection, frame.client, verdict)
     connection.program = frame.client
     house.people.update({person.party: person for person in event.people})
     if isinstance(connection.principal, Guest):
-        return visit.welcome(house, connection, host, basis, now)
-    return _welcome_insider(house, connection, event.people, basis, now)
+        welcomed = visit.welcome(house, connection, host, basis, now)
+    else:
+        welcomed = _welcome_insider(house, connection, event.people, basis, now)
+    if verdict.effect is ClientEffect.WARN:
+        welcomed += program.warn(connection, frame.client, verdict)
+    return welcomed
 
 
 def _welcome_insider(

@@ -101,6 +101,9 @@ POLICY_NOT_WRITTEN = ErrorRow(
     "POLICY_NOT_WRITTEN", Blame.OURS, "The policy file cannot be written; the old policy goes on.", 503
 )
 POLICY_REFUSED = ErrorRow("POLICY_REFUSED", Blame.POLICY, "This is not allowed by your organisation.", 403)
+CLIENT_REFUSED = ErrorRow(
+    "CLIENT_REFUSED", Blame.POLICY, "This version of the program is not allowed here.", 426, closes=True
+)
 AUDIT_UNAVAILABLE = ErrorRow(
     "AUDIT_UNAVAILABLE",
     Blame.OURS,

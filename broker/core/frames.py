@@ -182,6 +182,23 @@ class Error(PlainFrame):
     call_id: str | None = None
 
 
+class ClientRefused(PlainFrame):
+    """The program or its version may not be used here; `link` is where one is that may. The connection is
+    closed after it."""
+
+    type: Literal["client.refused"] = "client.refused"
+    message: str
+    link: str
+
+
+class ClientOutdated(PlainFrame):
+    """After the welcome: the program may be used for now; `link` is where a better one is."""
+
+    type: Literal["client.outdated"] = "client.outdated"
+    message: str
+    link: str
+
+
 class PresenceStatus(PlainFrame):
     """A contact that is already shown has another status; offline when their last connection closed."""
 
@@ -261,4 +278,5 @@ _Shown = PresenceChanged | ChatAccepted | ChatMessage | InvitationCreated | Lobb
 _CallShown = CallCreated | CallRing | CallAccepted | CallSharing
 _Told = Error | PresenceStatus | ContactGone | InvitationRevoked | LobbyLeft | LobbyRefused
 _CallTold = CallEnded | CallShareEnded | ForwardedOffer | ForwardedAnswer | ForwardedCandidate
-EdgeFrame = _Welcome | _Shown | _CallShown | _Told | _CallTold
+_ClientTold = ClientRefused | ClientOutdated
+EdgeFrame = _Welcome | _Shown | _CallShown | _Told | _CallTold | _ClientTold

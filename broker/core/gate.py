@@ -12,16 +12,19 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 
-from auth.principal import PartyId
+from auth.principal import Guest, Insider, PartyId
 from broker.audit.record import Draft
+from broker.core.client_frames import ClientProgram
 from broker.core.clock import Ids, Now
 from broker.core.commands import Opening, OpeningEffect, PlainEffect, Write
 from broker.policy.administration import GroupOfRole, administration_policy
+from broker.policy.client import ClientVerdict, judge_client
 from broker.policy.decide import decide
 from broker.policy.decision import Decision
 from broker.policy.index import PolicyIndex
 from broker.policy.question import Question, Subject
 from config.policy.action import ADMINISTRATION, Action
+from config.policy.client import ClientSide
 from config.policy.loading import LoadedPolicy
 
 Decide = Callable[[PolicyIndex, Question, str], Decision]
@@ -109,6 +112,11 @@ class Gate:
         question = Question(action, actor, counterpart, now.wall_seconds)
         policy = self._administration if action in ADMINISTRATION else self._policy
         return self._decide(policy, question, f"d-{self._ids()}")
+
+    def judge(self, principal: Insider | Guest, program: ClientProgram) -> ClientVerdict:
+        """What becomes of the program that this person uses, by what it says of itself."""
+        side = ClientSide.GUEST if isinstance(principal, Guest) else ClientSide.INSIDER
+        return judge_client(self.policy.loaded.policy.clients, side, program.name, program.version)
 
     @staticmethod
     def grant(

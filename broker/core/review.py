@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from auth.principal import Guest, Insider, PartyId
-from broker.core import calling, leaving, sharing, visit
+from broker.core import calling, leaving, program, sharing, visit
 from broker.core.answers import denial
 from broker.core.call import Call
 from broker.core.clock import Deadline, Now
@@ -24,6 +24,7 @@ from broker.core.reach import ask_entry, ask_everywhere, denial_in, places, verd
 from broker.core.recording import draft, named
 from broker.policy.decision import Decision, Obligation
 from config.policy.action import Action
+from config.policy.client import ClientEffect
 
 CLOCK_SECONDS = 0.5
 """How often the time of day is looked at: hours that are over, and clocks that jump, are seen within it."""
@@ -214,7 +215,7 @@ def _share_again(house: House, call: Call, now: Now) -> list[Command]:
 def _connection_again(house: House, connection: Connection, now: Now) -> list[Command]:
     decision = ask_entry(house, connection, now)
     if decision is not None and decision.allowed:
-        return []
+        return _program_again(house, connection)
     told = (Tell(connection.connection_id, denial(decision, connection.principal)),) if decision else ()
     record = draft(
         "decision.denied",
@@ -223,6 +224,15 @@ def _connection_again(house: House, connection: Connection, now: Now) -> list[Co
         personal=named("party", connection.principal, connection.source),
     )
     return [Narrowing((), told, (record,)), *leaving.close(house, connection, POLICY_REFUSED)]
+
+
+def _program_again(house: House, connection: Connection) -> list[Command]:
+    if connection.program is None:
+        return []  # asked about when it says hello
+    verdict = house.gate.judge(connection.principal, connection.program)
+    if verdict.effect is not ClientEffect.REFUSE:
+        return []
+    return program.turn_away(house, connection, connection.program, verdict)
 
 
 def _sights_again(house: House, viewer: Connection, now: Now) -> list[Command]:

@@ -87,7 +87,7 @@ function show() {
   const inside = state.visit?.place === "inside";
   part(".waiting").hidden = inside;
   part(".talk").hidden = !inside;
-  if (present && state.link === "ended") {
+  if (present && state.link === "ended" && state.program?.standing !== "refused") {
     present = false;
     const farewell = state.farewell ?? "Your visit has ended.";
     client.disconnect();
@@ -97,7 +97,7 @@ function show() {
 
 // First the page makes room, then the elements show themselves and take the focus.
 client.addEventListener("change", show);
-handOut(client, ["tg-connection", "tg-waiting", "tg-call", "tg-chat", "tg-ring", "tg-problems", "tg-announcer"]);
+handOut(client, ["tg-connection", "tg-waiting", "tg-call", "tg-chat", "tg-ring", "tg-problems", "tg-program", "tg-announcer"]);
 join.addEventListener("acknowledged", (event) => {
   name = /** @type {CustomEvent<string>} */ (event).detail;
   chooseDevices();

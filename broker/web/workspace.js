@@ -11,6 +11,7 @@ import "./elements/tg-call.js";
 import "./elements/tg-chat.js";
 import "./elements/tg-connection.js";
 import "./elements/tg-problems.js";
+import "./elements/tg-program.js";
 import "./elements/tg-ring.js";
 import { unread } from "./protocol/conversations.js";
 import { nameWithSide } from "./protocol/words.js";

@@ -1,8 +1,10 @@
 // The client's session as a playbook: events in, commands out, no socket and no page.
 
 import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
 import { describe, test } from "node:test";
 
+import { safeLink } from "../../broker/web/protocol/words.js";
 import { ALICE, BOB, GRACE, Play, error, insider, sent, spoken } from "./session-play.js";
 
 function guest(host = null) {
@@ -10,6 +12,58 @@ function guest(host = null) {
   play.tell({ type: "guest.welcome", you: GRACE, notice: "Recorded.", ...(host && { host }) });
   return play;
 }
+
+describe("the program", () => {
+  const LINK = "https://get.example/turngate";
+  const REFUSED = { type: "client.refused", message: "Version 9 is here.", link: LINK };
+  const OUTDATED = { ...REFUSED, type: "client.outdated" };
+
+  test("names itself with the product's version", () => {
+    const project = readFileSync(new URL("../../pyproject.toml", import.meta.url), "utf8");
+    const version = /^version = "([^"]+)"$/m.exec(project)?.[1];
+    const [{ client }] = sent(new Play().want({ event: "link.opened" }));
+    assert.deepEqual(client, { name: "turngate-web", version });
+  });
+
+  test("that is refused is told with the link, and the link is not tried again until the person asks", () => {
+    const play = new Play();
+    play.want({ event: "link.opened" });
+    assert.deepEqual(spoken(play.tell(REFUSED)), ["Version 9 is here."]);
+    assert.deepEqual(play.tell(error("CLIENT_REFUSED")), []);
+    assert.deepEqual(play.want({ event: "link.lost", code: 4426 }), []);
+    assert.deepEqual(play.state.program, { standing: "refused", message: "Version 9 is here.", link: LINK });
+    assert.deepEqual([play.state.link, play.state.signed_out, play.state.problems], ["ended", false, []]);
+    assert.equal(play.state.farewell, "This version of the program is not allowed here.");
+    assert.deepEqual(play.want({ event: "link.retry" }), [{ command: "connect", lost_links: 0 }]);
+    play.tell({ type: "welcome", you: ALICE, contacts: [], invitations: [], lobby: [] });
+    assert.equal(play.state.program, null);
+  });
+
+  test("that is refused in a call has none any more", () => {
+    const play = insider();
+    play.want({ event: "call.start", ref: "r", party: BOB.party, video: false });
+    play.tell(REFUSED);
+    play.want({ event: "link.lost", code: 4426 });
+    assert.equal(play.call.phase, "ended");
+    assert.equal(play.state.program.standing, "refused");
+  });
+
+  test("that is outdated goes on, until the person puts the notice away", () => {
+    const play = insider();
+    assert.deepEqual(spoken(play.tell(OUTDATED)), ["Version 9 is here."]);
+    assert.deepEqual(play.state.program, { standing: "outdated", message: "Version 9 is here.", link: LINK });
+    assert.equal(play.state.link, "online");
+    assert.deepEqual(play.want({ event: "program.dismiss" }), []);
+    assert.equal(play.state.program, null);
+  });
+
+  test("is had from addresses of https only", () => {
+    assert.equal(safeLink(LINK), LINK);
+    for (const link of ["http://get.example/", "javascript:alert(1)", "data:text/html,x", "//get.example/", "/x", "", "https://"]) {
+      assert.equal(safeLink(link), null, link);
+    }
+  });
+});
 
 describe("the link", () => {
   test("says hello first, with the client's name and version", () => {

@@ -96,6 +96,10 @@ def test_nothing_that_acts_knows_the_tools_that_ask_policy_without_effect() -> N
     }
 
 
+def test_only_the_gate_judges_programs() -> None:
+    assert callers("judge_client") == {"broker/core/gate.py"}
+
+
 @pytest.mark.parametrize("made", ["Opening", "Recorded", "Decision", "Grant"])
 def test_there_is_no_other_name_for_what_the_gate_makes_and_no_way_around_its_constructor(made: str) -> None:
     assert [found for found in imports(made) if found[2] is not None] == []

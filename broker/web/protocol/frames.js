@@ -297,6 +297,23 @@
  */
 
 /**
+ * The program or its version may not be used here; `link` is where one is that may. The connection is
+ * closed after it.
+ * @typedef {object} ClientRefused
+ * @property {"client.refused"} type
+ * @property {string} message
+ * @property {string} link
+ */
+
+/**
+ * After the welcome: the program may be used for now; `link` is where a better one is.
+ * @typedef {object} ClientOutdated
+ * @property {"client.outdated"} type
+ * @property {string} message
+ * @property {string} link
+ */
+
+/**
  * A contact that is already shown has another status; offline when their last connection closed.
  * @typedef {object} PresenceStatus
  * @property {"presence.status"} type
@@ -376,6 +393,6 @@
 
 /** @typedef {Hello | PresenceSet | ChatSend | ChatReceived | InvitationCreate | InvitationRevoke | LobbyAdmit | LobbyRefuse | CallInvite | CallAccept | CallDecline | CallCancel | CallHangUp | CallShare | CallUnshare | CallOffer | CallAnswer | CallCandidate} ClientFrame */
 
-/** @typedef {InsiderWelcome | GuestWelcome | PresenceChanged | ChatAccepted | ChatMessage | InvitationCreated | LobbyWaiting | LobbyAdmitted | CallCreated | CallRing | CallAccepted | CallSharing | Error | PresenceStatus | ContactGone | InvitationRevoked | LobbyLeft | LobbyRefused | CallEnded | CallShareEnded | ForwardedOffer | ForwardedAnswer | ForwardedCandidate} EdgeFrame */
+/** @typedef {InsiderWelcome | GuestWelcome | PresenceChanged | ChatAccepted | ChatMessage | InvitationCreated | LobbyWaiting | LobbyAdmitted | CallCreated | CallRing | CallAccepted | CallSharing | Error | PresenceStatus | ContactGone | InvitationRevoked | LobbyLeft | LobbyRefused | CallEnded | CallShareEnded | ForwardedOffer | ForwardedAnswer | ForwardedCandidate | ClientRefused | ClientOutdated} EdgeFrame */
 
 export {};

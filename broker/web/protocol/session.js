@@ -13,7 +13,7 @@ import * as invitations from "./invitations.js";
 import { problemOf, withProblem } from "./problems.js";
 import * as sharing from "./sharing.js";
 import { announce, send } from "./state.js";
-import { CONNECTION_LOST } from "./words.js";
+import { CONNECTION_LOST, PROGRAM_REFUSED } from "./words.js";
 
 const CLIENT = { name: "turngate-web", version: "0.1.0" };
 
@@ -29,6 +29,7 @@ const EVENTS = {
     { ...state, problems: state.problems.filter((problem) => problem.key !== key) },
     [],
   ],
+  "program.dismiss": (state) => [{ ...state, program: null }, []],
   "presence.choose": (state, { status }) => [
     { ...state, status },
     state.link === "online" ? [send({ type: "presence.set", status })] : [],
@@ -104,6 +105,14 @@ const FRAMES = {
     calls.toMedia(state, call_id, { command: "media.describe", kind: "answer", sdp }),
   "call.candidate": (state, { call_id, candidate, mid }) =>
     calls.toMedia(state, call_id, { command: "media.candidate", candidate, mid }),
+  "client.refused": (state, { message, link }) => [
+    { ...state, program: { standing: "refused", message, link }, farewell: PROGRAM_REFUSED },
+    [announce(message, true)],
+  ],
+  "client.outdated": (state, { message, link }) => [
+    { ...state, program: { standing: "outdated", message, link } },
+    [announce(message)],
+  ],
   error: failed,
 };
 
@@ -134,7 +143,7 @@ function received(state, frame) {
  * @returns {Session}
  */
 function online(state) {
-  return { ...state, link: "online", lost_links: 0, farewell: null, signed_out: false };
+  return { ...state, link: "online", lost_links: 0, farewell: null, signed_out: false, program: null };
 }
 
 /**
@@ -194,6 +203,8 @@ function signedOut(state, farewell) {
  * @returns {Step}
  */
 function failed(state, frame) {
+  // The error that closes says less than the frame before it.
+  if (frame.code === "CLIENT_REFUSED" && state.program !== null) return [state, []];
   const problem = problemOf(state, frame);
   if (frame.ref) {
     const unsent = conversations.failed(state, frame.ref, problem);

@@ -71,11 +71,20 @@
  */
 
 /**
+ * What the edge thinks of this program, where it is not content with it.
+ * @typedef {object} Program
+ * @property {"refused" | "outdated"} standing
+ * @property {string} message
+ * @property {string} link where another one is
+ */
+
+/**
  * @typedef {object} Session
  * @property {"connecting" | "online" | "waiting" | "ended"} link `ended` is not tried again
  * @property {number} lost_links consecutive connections that failed, for the back-off
  * @property {string | null} farewell the sentence to show when the link has ended
  * @property {boolean} signed_out the edge no longer knows this person
+ * @property {Program | null} program
  * @property {Contact | null} you
  * @property {Status} status the status this person chose
  * @property {Record<string, Conversation>} conversations by party
@@ -101,6 +110,7 @@
  *  | {event: "frame", frame: EdgeFrame}
  *  | {event: "problem.raise", sentence: string, code: string}
  *  | {event: "problem.dismiss", key: string}
+ *  | {event: "program.dismiss"}
  *  | {event: "presence.choose", status: Status}
  *  | {event: "chat.select", party: string | null}
  *  | {event: "chat.write", ref: string, to: string, text: string, now_ms: number}
@@ -159,6 +169,7 @@ export function newSession() {
     lost_links: 0,
     farewell: null,
     signed_out: false,
+    program: null,
     you: null,
     status: "available",
     conversations: {},

@@ -32,6 +32,16 @@ export const STATUSES = { available: "Available", away: "Away", busy: "Busy", of
 
 export const CONNECTION_LOST = "The connection to the edge was lost.";
 
+export const PROGRAM_REFUSED = "This version of the program is not allowed here.";
+
+/**
+ * The address, if it is one that a person may be led to; null for every scheme but https.
+ * @param {string} link
+ */
+export function safeLink(link) {
+  return URL.canParse(link) && new URL(link).protocol === "https:" ? new URL(link).href : null;
+}
+
 /**
  * The contact's name, and in words whether they are from outside.
  * @param {Contact} contact
