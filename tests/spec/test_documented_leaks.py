@@ -115,6 +115,24 @@ class TestAMeetingHasTheOrganisersPolicy:
         assert play.house.calls[call_id].grant.until_unix_seconds == START_WALL_SECONDS + 300
 
 
+class TestVersionsAreControlledInsideOnly:
+    @pytest.mark.parametrize("side", ["guest", "both"])
+    def test_a_guests_program_is_refused_like_anybodys(self, side: str) -> None:
+        clients = (
+            '[clients]\notherwise = "allow"\n[[clients.programs]]\nname = "playbook"\n'
+            f'side = "{side}"\neffect = "refuse"\nversions = "<2"\nlink = "https://get.example"\n'
+        )
+        play = Playbook()
+        ada = play.person("ada")
+        eve = play.redeemed(play.invitation(ada), ada)
+        play >> PolicyApplied(PolicyIndex(load_policy(OPEN_POLICY + clients, "p")), "file")
+        guest_side = play.connects(eve)
+        play >> guest_side.arrives()
+        outcome = play >> guest_side.hello()
+        assert outcome.openings == []
+        assert outcome.record_types == ["client.refused"]
+
+
 def test_denials_are_logged_at_debug_level_only() -> None:
     """Every denial is a record of its own, with the whole decision."""
     play = Playbook(without(Action.CHAT_SEND))
