@@ -17,16 +17,32 @@ class SignIn extends HTMLElement {
   connectedCallback() {
     this.replaceChildren(
       make("form", { class: "card", onsubmit: (event) => void this.#signIn(event) },
-        make("h1", {}, "Turngate"),
-        make("p", { class: "soft" }, "Chat and calls with people inside and outside your organisation."),
+        ...this.heading(),
         this.#farewell,
         make("div", { class: "field" }, make("label", { for: "sign-in-login" }, "Name"), this.#login),
         make("div", { class: "field" }, make("label", { for: "sign-in-password" }, "Password"), this.#password),
+        ...this.further(),
         this.#problem,
         this.#submit,
         this.#notice,
       ),
     );
+  }
+
+  /** @returns {HTMLElement[]} what this place is */
+  heading() {
+    return [make("h1", {}, "Turngate"),
+      make("p", { class: "soft" }, "Chat and calls with people inside and outside your organisation.")];
+  }
+
+  /** @returns {HTMLElement[]} what is asked besides name and password */
+  further() {
+    return [];
+  }
+
+  /** @returns {Record<string, unknown>} the answers to that */
+  answers() {
+    return {};
   }
 
   /**
@@ -47,7 +63,8 @@ class SignIn extends HTMLElement {
     event.preventDefault();
     this.#submit.disabled = true;
     this.#problem.replaceChildren();
-    const answer = await post("/api/sign-in", { login: this.#login.value, password: this.#password.value });
+    const asked = { login: this.#login.value, password: this.#password.value, ...this.answers() };
+    const answer = await post("/api/sign-in", asked);
     this.#submit.disabled = false;
     this.#password.value = "";
     if (!answer.ok) {
