@@ -7,6 +7,7 @@ the house, and whatever the core raises fails the test.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 from hypothesis import given, settings
@@ -22,6 +23,8 @@ from broker.policy.decide import decide
 from broker.policy.decision import Decision
 from broker.policy.index import PolicyIndex
 from broker.policy.question import Question
+from config.policy.action import Action
+from config.policy.loading import load_policy
 from tests.spec.playbook import (
     PROGRAM,
     Client,
@@ -30,6 +33,7 @@ from tests.spec.playbook import (
     deny_everything,
     effects_of,
 )
+from tests.spec.policies import EVERYTHING, OPEN_POLICY, SIGN_IN, rule, without
 from tests.spec.test_negotiation import candidate, screen, sdp
 from tests.spec.watch import PERSONAL_MARK
 
@@ -63,6 +67,16 @@ def moody(policy: PolicyIndex, question: Question, decision_id: str) -> Decision
     return (decide if allows else deny_everything)(policy, question, decision_id)
 
 
+POLICIES = [
+    PolicyIndex(load_policy(text, "sequence"))
+    for text in (
+        OPEN_POLICY,
+        without(Action.CALL_VIDEO, Action.SCREEN_SHARE),
+        without(Action.CHAT_SEND, Action.PRESENCE_SEE),
+        SIGN_IN + rule("staff", EVERYTHING, who='{ groups = ["staff"] }', presence='"folded"'),
+        "revision = 2",
+    )
+]
 MOODS = [decide] * 4 + [moody, allow_everything, deny_everything]
 
 
@@ -210,6 +224,19 @@ class World:
         self.play.wait([0.5, 0.5, 5, 11, 46, 46, 3700, 8000, 15000][a % 9])
         self.run(e.Ticked())
 
+    def policy_or_people_change(self, a: int, b: int) -> None:
+        """Another policy, one that cannot be used, or the directory says something else of somebody."""
+        somebody = next(p for p in self.principals if p.party == f"u-{NAMES[a % len(NAMES)]}")
+        assert isinstance(somebody, Insider)
+        changed = replace(somebody, groups=frozenset({"staff"} if b % 2 else ()))
+        changes: list[e.Event] = [
+            e.PolicyApplied(POLICIES[a % len(POLICIES)], "file"),
+            e.PolicyRefused("0" * 64, ("rules[0].id: taken",)),
+            e.PeopleChanged((changed,)),
+            e.PeopleChanged((), (somebody.party,)),
+        ]
+        self.run(changes[3 if b % 13 == 0 else b % 3])
+
     def record_fails(self, a: int, b: int) -> None:
         scopes = tuple(self.scopes[-1 - (a + n) % min(len(self.scopes), 6)] for n in range(b % 3))
         self.run(e.RecordResumed(b) if b % 4 == 0 else e.CommitFailed(scopes, outage=b % 4 == 1))
@@ -288,6 +315,7 @@ STEPS = (
     + [World.somebody_connects, World.guest_redeems, World.host_opens, World.relay_reports] * 3
     + [
         World.somebody_leaves,
+        World.policy_or_people_change,
         World.time_passes,
         World.record_fails,
         World.policy_changes,
