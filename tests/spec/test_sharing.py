@@ -8,8 +8,8 @@ import pytest
 
 from broker.core.client_frames import CallAnswer, CallHangUp, CallOffer, CallShare, CallUnshare
 from broker.core.commands import AdmitMedia, StopPayloadTypes, WithdrawMedia
-from broker.core.errors import CALL_STATE, NOT_SHARING, SHARE_BUSY, UNKNOWN_CALL
-from broker.core.events import MediaWithdrawn
+from broker.core.errors import AUDIT_UNAVAILABLE, CALL_STATE, NOT_SHARING, SHARE_BUSY, UNKNOWN_CALL
+from broker.core.events import CommitFailed, MediaWithdrawn
 from broker.core.frame_fields import ShareEndReason
 from broker.core.frames import CallEnded, CallShareEnded, CallSharing, Error, ForwardedOffer
 from broker.core.sharing import end_share
@@ -185,6 +185,18 @@ def test_whoever_else_ends_it_says_why(reason: ShareEndReason) -> None:
     talk.share(talk.bob)
     assert Outcome(end_share(talk.play.house, call, reason)) << talk.over(talk.bob, reason)
     assert call.sharing is None
+
+
+def test_a_share_that_could_not_be_recorded_and_whose_call_ends_for_that_too_needs_no_further_word() -> None:
+    talk = Talk()
+    (opening,) = talk.share(talk.ada).openings
+    failed = talk.play >> CommitFailed((opening.scope, talk.ada.connection_id), outage=False)
+    assert (
+        failed
+        << talk.ada.closed(AUDIT_UNAVAILABLE)
+        << effect(WithdrawMedia, session_id=talk.call_id)
+        << talk.bob.told(CallEnded, reason="party_left")
+    )
 
 
 def test_a_share_that_could_not_be_recorded_is_none_and_the_call_goes_on() -> None:
