@@ -22,6 +22,8 @@ TEXTS = st.text(st.characters(codec="utf-8", exclude_categories=["Cc"]), min_siz
 MEMBERS: dict[str, st.SearchStrategy[Any]] = {
     **dict.fromkeys(("ref", "to", "message_id", "invitation_id", "guest", "call_id"), IDS),
     **dict.fromkeys(("text", "guest_name", "sdp", "candidate"), TEXTS),
+    "guest_email": st.none()
+    | st.sampled_from(["eve@a.example", "E.v-e+x@deep.a-b.example", "x@xn--nxa.example"]),
     "client": st.fixed_dictionaries(
         {"name": st.text(min_size=1, max_size=64), "version": IDS.map(lambda v: v[:32])}
     ),
