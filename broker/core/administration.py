@@ -59,12 +59,22 @@ def sign_in(house: House, event: AdminSignInProved, now: Now) -> list[Command]:
 
 def sign_out(house: House, event: AdminSignOutRequested, now: Now) -> list[Command]:
     """The token is worth nothing from now on."""
+    if event.token_digest in house.admin_sign_ins:
+        house.deadlines.cancel("admin.expiry", event.token_digest)
     return _over(house, event.token_digest, "signed_out")
 
 
 def expired(house: House, deadline: Deadline, now: Now) -> list[Command]:
     """The sign-in's time is up."""
     return _over(house, deadline.key, "expired")
+
+
+def forget_views(house: House) -> Narrowing:
+    """The record fails: what was looked at is looked at anew, and answers that stand on a look whose record
+    fails are not given."""
+    for signed_in in house.admin_sign_ins.values():
+        signed_in.views.clear()
+    return Narrowing(tuple(house.admin_sign_ins))
 
 
 def take_back(house: House, token_digest: str) -> None:
@@ -94,7 +104,7 @@ def view(house: House, event: AdminViewRequested, now: Now) -> list[Command]:
         return reply_denied(event.request_id, decision, event.insider)
     done = (ReplyDone(event.request_id),)
     if event.view is None or event.view in signed_in.views:
-        return [Answer(done)]
+        return [Answer(done, event.token_digest)]
     signed_in.views.add(event.view)
     record = draft(
         "admin.viewed",

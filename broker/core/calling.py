@@ -10,7 +10,9 @@ from broker.core.client_frames import CallAccept, CallCancel, CallDecline, CallH
 from broker.core.clock import Deadline, Now
 from broker.core.commands import (
     AdmitMedia,
+    Answer,
     Command,
+    LimitMedia,
     Narrowing,
     NarrowingEffect,
     Note,
@@ -276,11 +278,16 @@ def connection_left(house: House, connection: Connection) -> list[Command]:
     return commands
 
 
-def narrow(house: House, call: Call, decisions: list[Decision], now: Now) -> list[Command]:
-    """A live call, asked about again, is allowed less than before: less time, a lower rate."""
-    effects = _narrow(house, call, decisions, now)
-    if not effects:
+def narrow(
+    house: House, call: Call, decisions: list[Decision], of_share: tuple[Decision, ...], now: Now
+) -> list[Command]:
+    """A live call, asked about again, is allowed less than before: less time, a lower rate, that of a share
+    in it included. At once, and once more in its turn: an admission that still waits for its record says
+    more."""
+    call.bits_per_second = allowed_rate(of_share, rate := call.bits_per_second)
+    if not _narrow(house, call, decisions, now) and call.bits_per_second == rate:
         return []
+    limit = LimitMedia(call.call_id, call.grant.until_unix_seconds, call.bits_per_second)
     record = draft(
         "call.narrowed",
         call.call_id,
@@ -288,8 +295,7 @@ def narrow(house: House, call: Call, decisions: list[Decision], now: Now) -> lis
         until=call.grant.until_unix_seconds,
         bits_per_second=call.bits_per_second,
     )
-    within = (call.caller_connection,)
-    return [house.gate.opening(call.call_id, decisions, (record,), effects, within=within)]
+    return [Narrowing((), (limit,), (record,)), Answer((limit,), call.call_id)]
 
 
 def end(

@@ -105,7 +105,17 @@ class ReplyDone:
     request_id: RequestId
 
 
-PlainEffect = Tell | ReplyRefused | ReplyDone | AllowPayloadTypes | ReadUndelivered
+@dataclass(frozen=True, slots=True)
+class LimitMedia:
+    """This admitted session lasts no longer than that and each of its parties sends no faster; more than it
+    was admitted for changes nothing, and of a session that was not admitted there is nothing to limit."""
+
+    session_id: str
+    until_unix_seconds: int
+    bits_per_second: int | None
+
+
+PlainEffect = LimitMedia | Tell | ReplyRefused | ReplyDone | AllowPayloadTypes | ReadUndelivered
 
 # --- effects that close -------------------------------------------------------------------------------------
 
@@ -134,7 +144,7 @@ class CloseConnection:
     row: ErrorRow
 
 
-NarrowingEffect = ReplyDone | Tell | WithdrawMedia | StopPayloadTypes | CloseConnection
+NarrowingEffect = LimitMedia | ReplyDone | Tell | WithdrawMedia | StopPayloadTypes | CloseConnection
 
 # --- what is stored together with the records ---------------------------------------------------------------
 

@@ -105,7 +105,7 @@ class Gate:
     @policy.setter
     def policy(self, policy: PolicyIndex) -> None:
         self._policy = policy
-        self._administration = PolicyIndex(administration_policy(policy.loaded, self.administrators))
+        self._administration = PolicyIndex(administration_policy(policy.loaded, self.administrators), policy)
 
     def ask(self, action: Action, actor: Subject, counterpart: Subject | None, now: Now) -> Decision:
         """Decide one action at this moment."""

@@ -25,6 +25,7 @@ def commit_failed(house: House, event: CommitFailed, now: Now) -> list[Command]:
         house.outage_since = now.monotonic_seconds
         house.deadlines.add(now, house.rules.outage_grace_seconds, "outage.grace", str(now.monotonic_seconds))
         commands.append(Narrowing(records=(draft("record.unavailable"),)))
+        commands.append(administration.forget_views(house))
     # Shares last: of one whose call ends too, the end of the call says it.
     for scope in sorted(event.scopes, key=lambda one: sharing.call_sharing_in(house, one) is not None):
         commands.extend(_drop(house, scope, now))

@@ -48,7 +48,12 @@ def ask_entry(house: House, connection: Connection, now: Now) -> Decision | None
     if connection.host is None:
         return None
     host = places(house, connection.host)
-    return verdict(ask_everywhere(house, Action.EDGE_JOIN, [connection.subject], host, now))
+    decision = verdict(ask_everywhere(house, Action.EDGE_JOIN, [connection.subject], host, now))
+    visit = house.visits.get(connection.party)
+    if not decision.allowed or visit is None or not visit.admitted:
+        return decision
+    # Whoever was let in is here by that too.
+    return denial_in(ask_everywhere(house, Action.GUEST_ADMIT, host, [connection.subject], now)) or decision
 
 
 def verdict(decisions: Sequence[Decision]) -> Decision:

@@ -14,7 +14,7 @@ from broker.core import calling, leaving, program, sharing, visit
 from broker.core.answers import denial
 from broker.core.call import Call
 from broker.core.clock import Deadline, Now
-from broker.core.commands import Command, ConnectionId, Narrowing, Note, Tell
+from broker.core.commands import Answer, Command, ConnectionId, Narrowing, Tell
 from broker.core.errors import NOT_SIGNED_IN, POLICY_REFUSED
 from broker.core.events import PeopleChanged, PolicyApplied, PolicyRefused
 from broker.core.frames import PresenceStatus
@@ -50,7 +50,9 @@ def policy_applied(house: House, event: PolicyApplied, now: Now) -> list[Command
         by=event.by.party if event.by is not None else None,
         rules=len(loaded.policy.rules),
     )
-    return [Note((record,)), *_everything(house, now)]
+    # The journal has the record at once: this policy does not come into force without one, and what it allows
+    # is recorded after it.
+    return [Narrowing(records=(record,)), *_everything(house, now)]
 
 
 def policy_refused(house: House, event: PolicyRefused, now: Now) -> list[Command]:
@@ -63,7 +65,7 @@ def policy_refused(house: House, event: PolicyRefused, now: Now) -> list[Command
         errors_omitted=max(0, len(event.errors) - MAX_TOLD_ERRORS),
         revision=house.gate.policy.loaded.policy.revision,
     )
-    return [Note((record,))]
+    return [Narrowing(records=(record,))]
 
 
 def people_changed(house: House, event: PeopleChanged, now: Now) -> list[Command]:
@@ -197,19 +199,22 @@ def _call_again(house: House, call: Call, now: Now) -> list[Command]:
         if denied is not None:
             record = draft("decision.denied", call.call_id, basis=(denied,))
             return [Narrowing(records=(record,)), calling.end(house, call, "policy", None, denied)]
-    return [*calling.narrow(house, call, decisions, now), *_share_again(house, call, now)]
+    ended, of_share = _share_again(house, call, now)
+    return [*ended, *calling.narrow(house, call, decisions, of_share, now)]
 
 
-def _share_again(house: House, call: Call, now: Now) -> list[Command]:
+def _share_again(house: House, call: Call, now: Now) -> tuple[list[Command], tuple[Decision, ...]]:
+    """What ends the share, if it ends; else what allows it now, whose rate is the call's too."""
     if call.share is None:
-        return []
+        return [], ()
     carriers = [call.connection_of(call.share.party), call.connection_of(call.other(call.share.party))]
     sharer, viewer = (house.connections[c] for c in carriers if c is not None)
     decision = house.gate.ask(Action.SCREEN_SHARE, sharer.subject, viewer.subject, now)
     if decision.allowed:
-        return []
+        sharing.narrow_share(house, call, decision, now)
+        return [], (decision,)
     record = draft("decision.denied", call.call_id, basis=(decision,))
-    return [Narrowing(records=(record,)), *sharing.end_share(house, call, "policy")]
+    return [Narrowing(records=(record,)), *sharing.end_share(house, call, "policy")], ()
 
 
 def _connection_again(house: House, connection: Connection, now: Now) -> list[Command]:
@@ -259,4 +264,6 @@ def _sights_again(house: House, viewer: Connection, now: Now) -> list[Command]:
                 effects.append(Tell(viewer.connection_id, PresenceStatus(party=party, status=after)))
     if not lost:
         return []
-    return [Narrowing((), tuple(effects), (presence_narrowed(viewer, lost),))]
+    # Said again in its turn: a welcome that still waits for its record would show them once more.
+    again = Answer(tuple(effects), viewer.connection_id)
+    return [Narrowing((), tuple(effects), (presence_narrowed(viewer, lost),)), again]

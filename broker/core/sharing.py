@@ -27,6 +27,7 @@ from broker.core.house import Connection, House
 from broker.core.limits import allowed_rate, allowed_until
 from broker.core.negotiation import active_call
 from broker.core.recording import draft
+from broker.policy.decision import Decision
 from config.policy.action import Action
 
 
@@ -73,8 +74,9 @@ def share(house: House, connection: Connection, frame: CallShare, now: Now) -> l
 def _narrowed(call: Call, bits_per_second: int | None) -> tuple[OpeningEffect, ...]:
     """A rule may allow a screen at a lower rate than the call, which keeps to it until it ends: raising the
     rate again would open something that nobody decided."""
-    if bits_per_second == call.bits_per_second:
+    if bits_per_second is None:
         return ()
+    # Said again also where the call is thought to have it: an opening that never left may have said it first.
     call.bits_per_second = bits_per_second
     return (AdmitMedia(call.call_id, call.grant.parties, call.grant.until_unix_seconds, bits_per_second),)
 
@@ -121,6 +123,17 @@ def _close(house: House, call: Call, share: Share, reason: str) -> Draft:
     house.deadlines.cancel("call.share", share.grant.session_id)
     call.share, call.screen_payload_types = None, frozenset()
     return draft("share.closed", call.call_id, party=share.party, reason=reason)
+
+
+def narrow_share(house: House, call: Call, decision: Decision, now: Now) -> None:
+    """A live share, asked about again, is allowed for less time than before."""
+    share = call.share
+    if share is None:
+        return
+    until = min(allowed_until(house, [decision], now), share.grant.until_unix_seconds)
+    if until < share.grant.until_unix_seconds:
+        call.share = Share(share.party, share.grant.shortened(until))
+        house.deadlines.add(now, until - now.wall_seconds, "call.share", share.grant.session_id)
 
 
 def call_sharing_in(house: House, share_id: str) -> Call | None:

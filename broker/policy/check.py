@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
-from itertools import product
+from itertools import islice, product
 
 from auth.case_ignore import case_ignore_key
 from broker.policy.index import PolicyIndex, ReadRule
@@ -14,6 +14,8 @@ from config.policy.peer import PeerMode
 from config.policy.rule import CounterpartKind, Direction, Effect
 from config.policy.zone import Sensitivity
 
+MAX_COMPARED = 500
+"""Other rules that one is compared with, of those that name the same people; what they hide is not found."""
 EXPIRES_SOON_SECONDS = 30 * 86_400
 
 
@@ -119,7 +121,8 @@ def _coverers(rules: Iterable[ReadRule], at_unix_seconds: int) -> _Coverers:
 
 def _shadowed(read: ReadRule, coverers: _Coverers) -> Iterator[Finding]:
     who, across = {"", min(read.who_keys, default="")}, {"", min(read.with_keys, default="")}
-    for other in (one for place in product(sorted(who), sorted(across)) for one in coverers.get(place, ())):
+    near = (one for place in product(sorted(who), sorted(across)) for one in coverers.get(place, ()))
+    for other in islice(near, MAX_COMPARED):
         if other is read or not _covers(other, read):
             continue
         if other.rule.effect is Effect.DENY and read.rule.effect is Effect.ALLOW:

@@ -126,8 +126,7 @@ def _read_rules(
             losing.append(LosingRule(read.rule.id, side.insider.party, side.action, failed))
             if failed in _BY_TIME and read.rule.effect is Effect.ALLOW:
                 nearest = lapsed[index].setdefault(failed, read)
-                if _later(read) > _later(nearest):
-                    lapsed[index][failed] = read
+                lapsed[index][failed] = min(nearest, read, key=_last_to_end)
     if all(allows) and not denies:
         matched = tuple(read for side_allows in allows for read in side_allows)
         return _Verdict(Code.ALLOWED, matched, tuple(losing), _strictest(allows, at_unix_seconds))
@@ -158,8 +157,8 @@ def _missed(
     return _Verdict(code, tuple(read for _, read in late), losing)
 
 
-def _later(read: ReadRule) -> tuple[int, str]:
-    return read.ends_unix_seconds, read.rule.id
+def _last_to_end(read: ReadRule) -> tuple[int, str]:
+    return -read.ends_unix_seconds, read.rule.id
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,6 +168,8 @@ class _Across:
     insider: bool
     keys: frozenset[str]
     """Keys of an insider's groups, or the id of a guest's peer."""
+    known: bool = True
+    """False for a guest of whose address nothing is known: they may be of any peer that a deny names."""
 
     @staticmethod
     def of(policy: PolicyIndex, side: Side) -> _Across:
@@ -179,7 +180,7 @@ class _Across:
                 peer = policy.peer(guest.domain)
                 return _Across(False, frozenset((peer.id,)) if peer is not None else frozenset())
             case _:
-                return _Across(False, frozenset())
+                return _Across(False, frozenset(), known=False)
 
 
 def _reading(policy: PolicyIndex, side: Side, across: _Across, at_unix_seconds: int) -> Iterator[ReadRule]:
@@ -190,7 +191,7 @@ def _reading(policy: PolicyIndex, side: Side, across: _Across, at_unix_seconds: 
         across.insider,
         side.direction,
         group_keys(side.insider.groups),
-        across.keys,
+        across.keys if across.known else None,
         side.whereabouts.zone,
         side.whereabouts.known,
     )
@@ -221,7 +222,8 @@ def _failed_condition(
             return FailedCondition.WITH_KIND
         if rule.with_.groups is not None and read.with_keys.isdisjoint(across.keys):
             return FailedCondition.WITH_GROUPS
-        if rule.with_.peers is not None and read.with_keys.isdisjoint(across.keys):
+        other_peer = across.known or rule.effect is Effect.ALLOW
+        if rule.with_.peers is not None and read.with_keys.isdisjoint(across.keys) and other_peer:
             return FailedCondition.WITH_PEERS
     if rule.direction is not None and rule.direction not in (Direction.BOTH, side.direction):
         return FailedCondition.DIRECTION

@@ -97,8 +97,8 @@ def _kinds(before: PolicyIndex, after: PolicyIndex, people: Sequence[Insider]) -
     named = before.named_groups | after.named_groups
     alike: dict[tuple[object, ...], list[Insider]] = {}
     for person in people:
-        marks = [zone.id for policy in (before, after) for zone in policy.marked(person.attributes)]
-        key = (group_keys(person.groups) & named, tuple(sorted(marks)))
+        marks = [frozenset(zone.id for zone in p.marked(person.attributes)) for p in (before, after)]
+        key = (group_keys(person.groups) & named, *marks)
         alike.setdefault(key, []).append(person)
     return [Kind(same[0], len(same)) for same in alike.values()]
 
@@ -106,7 +106,7 @@ def _kinds(before: PolicyIndex, after: PolicyIndex, people: Sequence[Insider]) -
 def _places(before: PolicyIndex, after: PolicyIndex) -> list[str]:
     """One address in each zone of either policy, and one in none."""
     zones = [zone for policy in (before, after) for zone in policy.loaded.policy.zones]
-    firsts = [str(zone.networks[0].network_address + 1) for zone in zones if zone.networks]
+    firsts = [str(zone.networks[0].network_address) for zone in zones if zone.networks]
     return list(dict.fromkeys([*firsts, ELSEWHERE]))
 
 

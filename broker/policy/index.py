@@ -8,7 +8,7 @@ with the policy."""
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import date
 from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address, ip_address
@@ -18,7 +18,8 @@ from broker.policy.when import Span, span_at
 from config.policy.action import Action
 from config.policy.loading import LoadedPolicy
 from config.policy.peer import Peer, PeerMode
-from config.policy.rule import CounterpartKind, Direction, Rule
+from config.policy.rule import CounterpartKind, Direction, Effect, Rule
+from config.policy.when import When
 from config.policy.zone import Zone
 
 _EPOCH = date(1970, 1, 1).toordinal()
@@ -31,8 +32,27 @@ Leaf = tuple["ReadRule", ...]
 _Zones = dict[str | None, list["ReadRule"]]
 _Place = tuple[Action, bool, Direction]
 """An action, whether the counterpart is an insider, and who started."""
-_Tables = Mapping[_Place, Mapping[str, Mapping[str, Mapping[str | None, Leaf]]]]
-"""By place, by whom the rule names inside, by whom across, by zone."""
+_Networks = Mapping[int, list[tuple[int, dict[int, Zone]]]]
+_Tables = Mapping[_Place, Mapping[str, Mapping[str, Mapping[str | None, tuple[Leaf, ...]]]]]
+"""By place, by whom the rule names inside, by whom across, by zone: the allows, and the denies."""
+
+
+class Hours:
+    """A window of time, shared by all rules that have it. The last span is remembered, for questions come
+    mostly in the order of time."""
+
+    def __init__(self, when: When | None) -> None:
+        self._when = when
+        self._span = Span(True, 0, NEVER) if when is None else span_at(when, 0)
+
+    def span(self, at_unix_seconds: int) -> Span:
+        """The span around this moment."""
+        if self._when is None:
+            return self._span
+        span = self._span  # once: another thread may ask about another moment and replace it
+        if not span.holds(at_unix_seconds):
+            span = self._span = span_at(self._when, at_unix_seconds)
+        return span
 
 
 @dataclass(slots=True, eq=False)
@@ -45,15 +65,11 @@ class ReadRule:
     """Group keys or peer ids across; empty where the rule names neither."""
     ends_unix_seconds: int
     """The first moment after its last day."""
-    _span: Span | None = field(default=None, init=False, repr=False)
+    hours: Hours
 
     def span(self, at_unix_seconds: int) -> Span:
-        """The rule's hours around this moment. Remembered: questions come in the order of time."""
-        if self.rule.when is None:
-            return Span(True, 0, NEVER)
-        if self._span is None or not self._span.holds(at_unix_seconds):
-            self._span = span_at(self.rule.when, at_unix_seconds)
-        return self._span
+        """The rule's hours around this moment."""
+        return self.hours.span(at_unix_seconds)
 
     def holds_until(self, at_unix_seconds: int) -> int:
         """The moment at which the rule no longer holds, if it holds now."""
@@ -63,11 +79,13 @@ class ReadRule:
 class PolicyIndex:
     """What `decide` reads. Made once for each policy that comes into force."""
 
-    def __init__(self, loaded: LoadedPolicy) -> None:
+    def __init__(self, loaded: LoadedPolicy, beside: PolicyIndex | None = None) -> None:
+        """`beside`: the index of a policy with the very same zones, which need not be laid out again."""
         self.loaded = loaded
-        self.rules = tuple(_read(rule) for rule in loaded.policy.rules)
+        hours = {when: Hours(when) for when in {rule.when for rule in loaded.policy.rules}}
+        self.rules = tuple(_read(rule, hours[rule.when]) for rule in loaded.policy.rules)
         self._tables = _tables(self.rules)
-        self._networks = _networks(loaded.policy.zones)
+        self._networks: _Networks = _networks(loaded.policy.zones) if beside is None else beside._networks
         self._marks: dict[str, list[Zone]] = {}
         for zone in loaded.policy.zones:
             if zone.attribute is not None:
@@ -90,22 +108,22 @@ class PolicyIndex:
         with_insider: bool,
         direction: Direction,
         who_keys: frozenset[str],
-        with_keys: frozenset[str],
+        with_keys: frozenset[str] | None,
         zone: str | None,
         zone_known: bool,
     ) -> Iterator[Leaf]:
         """The rules that can match, in leaves of like rules, those that end last first. A rule that names
-        several of somebody's groups comes several times. Where the zone is unknown every zone's come."""
+        several of somebody's groups comes several times. Where the zone is unknown every zone's come, and
+        every peer's where `with_keys` is None: it is not known of which the guest is."""
         table = self._tables.get((action, with_insider, direction), {})
         for who in (table.keys() & who_keys) | (table.keys() & {ANYONE}):
             across = table[who]
-            for key in (across.keys() & with_keys) | (across.keys() & {ANYONE}):
-                zones = across[key]
+            keys = across.keys() if with_keys is None else across.keys() & (with_keys | {ANYONE})
+            for zones in [across[key] for key in keys]:
                 for named in (None, zone) if zone_known and zone is not None else (None,):
-                    if named in zones:
-                        yield zones[named]
+                    yield from zones.get(named, ())
                 if not zone_known:
-                    yield from (leaf for name, leaf in zones.items() if name is not None)
+                    yield from (leaf for name, leaves in zones.items() if name is not None for leaf in leaves)
 
     def of_action(self, action: Action) -> Iterator[ReadRule]:
         """Every rule that speaks of the action, for those who ask why none of them matched."""
@@ -149,12 +167,12 @@ def group_keys(groups: Iterable[str]) -> frozenset[str]:
     return frozenset(case_ignore_key(group) for group in groups)
 
 
-def _read(rule: Rule) -> ReadRule:
+def _read(rule: Rule, hours: Hours) -> ReadRule:
     across = frozenset[str]()
     if rule.with_ is not None:
         across = group_keys(rule.with_.groups or ()) | frozenset(rule.with_.peers or ())
     ends = NEVER if rule.expires is None else end_of(rule.expires)
-    return ReadRule(rule, group_keys(rule.who.groups or ()), across, ends)
+    return ReadRule(rule, group_keys(rule.who.groups or ()), across, ends, hours)
 
 
 def end_of(day: date) -> int:
@@ -162,9 +180,7 @@ def end_of(day: date) -> int:
     return (day.toordinal() - _EPOCH + 1) * 86_400
 
 
-def _tables(
-    rules: Iterable[ReadRule],
-) -> Mapping[_Place, Mapping[str, Mapping[str, Mapping[str | None, Leaf]]]]:
+def _tables(rules: Iterable[ReadRule]) -> _Tables:
     growing: dict[_Place, dict[str, dict[str, _Zones]]] = {}
     for read in rules:
         for place in _places(read.rule):
@@ -176,13 +192,18 @@ def _tables(
     return {
         place: {
             who: {
-                across: {zone: tuple(sorted(leaf, key=_last_to_end_first)) for zone, leaf in zones.items()}
+                across: {zone: _leaves(rules) for zone, rules in zones.items()}
                 for across, zones in by_with.items()
             }
             for who, by_with in by_who.items()
         }
         for place, by_who in growing.items()
     }
+
+
+def _leaves(rules: Iterable[ReadRule]) -> tuple[Leaf, ...]:
+    ordered = sorted(rules, key=_last_to_end_first)
+    return tuple(tuple(read for read in ordered if read.rule.effect is effect) for effect in Effect)
 
 
 def _last_to_end_first(read: ReadRule) -> tuple[int, str]:
@@ -208,7 +229,7 @@ def _across(read: ReadRule) -> Iterable[str]:
     return read.with_keys if named else (ANYONE,)
 
 
-def _networks(zones: Iterable[Zone]) -> Mapping[int, list[tuple[int, dict[int, Zone]]]]:
+def _networks(zones: Iterable[Zone]) -> _Networks:
     """By version: prefix lengths, each with its networks' leading bits. Networks of two zones never overlap,
     so the order of lengths does not matter."""
     tables: dict[int, dict[int, dict[int, Zone]]] = {4: {}, 6: {}}

@@ -59,14 +59,24 @@ def _windows(
     for ahead in range(-1, DAYS_AHEAD):
         day = today + timedelta(days=ahead)
         if DAYS[day.weekday()] in days:
-            first, last = (_instant(tz, day, minute) for minute in minutes)
+            first, last = _instant(tz, day, minutes[0]), _instant(tz, day, minutes[1], fold=1)
             if first < last:
                 found.append((first, last))
     return tuple(found)
 
 
-def _instant(tz: str, day: date, minute: int) -> int:
+def _instant(tz: str, day: date, minute: int, fold: int = 0) -> int:
+    """The moment at which clocks there show this minute; where they leave it out, the moment at which they
+    are put forward; where they show it twice, the first time, or with `fold` the second."""
     day += timedelta(days=minute // 1440)
     minute %= 1440
-    local = datetime(day.year, day.month, day.day, minute // 60, minute % 60, tzinfo=ZoneInfo(tz))
-    return int(local.astimezone(UTC).timestamp())
+    zone = ZoneInfo(tz)
+    local = datetime(day.year, day.month, day.day, minute // 60, minute % 60, tzinfo=zone, fold=fold)
+    moment = local.astimezone(UTC)
+    if moment.astimezone(zone).replace(tzinfo=None) == local.replace(tzinfo=None):
+        return int(moment.timestamp())
+    before, after = local.replace(fold=1).astimezone(UTC), local.replace(fold=0).astimezone(UTC)
+    put_forward = local.replace(fold=1).utcoffset()
+    while before < after and before.astimezone(zone).utcoffset() != put_forward:
+        before += timedelta(minutes=1)
+    return int(before.timestamp())

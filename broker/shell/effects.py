@@ -18,6 +18,7 @@ from broker.core.commands import (
     AllowPayloadTypes,
     CloseConnection,
     ConnectionId,
+    LimitMedia,
     NarrowingEffect,
     PlainEffect,
     ReadUndelivered,
@@ -67,6 +68,9 @@ class MediaLink(Protocol):
 
     def stop_payload_types(self, session_id: str, party: PartyId, payload_types: frozenset[int]) -> None: ...
 
+    def limit(self, session_id: str, until_unix_seconds: int, bits_per_second: int | None) -> None:
+        """For no longer and no faster than that; nothing for a session that is not admitted."""
+
     def withdraw(self, session_id: str) -> MediaCount | None:
         """Remove every row of the session; when this returns nothing can be forwarded by them. None if there
         were none."""
@@ -112,6 +116,8 @@ class Effects:
                 )
             case ReadUndelivered():
                 self.read_undelivered(effect)
+            case LimitMedia():
+                self.media.limit(effect.session_id, effect.until_unix_seconds, effect.bits_per_second)
             case _:
                 assert_never(effect)
 
@@ -129,6 +135,8 @@ class Effects:
                 outbox = self.outboxes.get(effect.connection_id)
                 if outbox is not None:
                     outbox.close(effect.row.http_status, effect.row.code)
+            case LimitMedia():
+                self.media.limit(effect.session_id, effect.until_unix_seconds, effect.bits_per_second)
             case ReplyDone():
                 self._reply(effect.request_id, None)
             case _:

@@ -50,6 +50,9 @@ class RelayMedia:
     """Which plane forwards: `asyncio` or `native`."""
     settings: Settings
     _sessions: dict[str, tuple[PartyId, PartyId]] = field(default_factory=dict)
+    _until: dict[str, int] = field(default_factory=dict)
+    _rates: dict[str, int | None] = field(default_factory=dict)
+    """For how long and how fast each was admitted, as last said."""
 
     def admit(
         self,
@@ -59,6 +62,7 @@ class RelayMedia:
         bits_per_second: int | None,
     ) -> None:
         self._sessions[session_id] = parties
+        self._until[session_id], self._rates[session_id] = until_unix_seconds, bits_per_second
         self.relay.admit(Admission(session_id, parties, until_unix_seconds))
         most = self.settings.relay.session_bits_per_second
         limiter = sending_limiter(most if bits_per_second is None else min(most, bits_per_second))
@@ -77,9 +81,19 @@ class RelayMedia:
     def stop_payload_types(self, session_id: str, party: PartyId, payload_types: frozenset[int]) -> None:
         self.relay.stop_payload_types(session_id, party, payload_types)
 
+    def limit(self, session_id: str, until_unix_seconds: int, bits_per_second: int | None) -> None:
+        """See `effects.MediaLink.limit`."""
+        admitted = self._sessions.get(session_id)
+        if admitted is not None:
+            rates = [rate for rate in (bits_per_second, self._rates.get(session_id)) if rate is not None]
+            until = min(until_unix_seconds, self._until[session_id])
+            self.admit(session_id, admitted, until, min(rates, default=None))
+
     def withdraw(self, session_id: str) -> MediaCount | None:
         counters = self.relay.remove_session(session_id)
         parties = self._sessions.pop(session_id, None)
+        self._until.pop(session_id, None)
+        self._rates.pop(session_id, None)
         return media_count(parties, counters) if parties is not None else None
 
     def counted(self, session_id: str) -> MediaCount | None:

@@ -28,7 +28,7 @@ async def watch_ldif(
 ) -> None:
     """Runs for ever: reads the directory's file again when it was changed, and tells what that means for
     people who are present. A file that cannot be read changes nobody."""
-    file = SettledFile(path, taken=False)
+    file = SettledFile(path)
     while True:
         await asyncio.sleep(POLL_SECONDS)
         if not file.changed():

@@ -10,6 +10,7 @@ import asyncio
 import hashlib
 import os
 import re
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -42,19 +43,20 @@ class PolicyFile:
         self._shelf = shelf
         self._in_force = loaded
         self._submit = submit
-        raw = path.read_bytes()
-        is_in_force = hashlib.sha256(raw).hexdigest() == loaded.sha256
-        self._file = SettledFile(path, taken=is_in_force)
-        # Two, so that checking a long candidate does not keep the file waiting.
-        self._thread = ThreadPoolExecutor(2, "policy")
+        self._file = SettledFile(path)
+        self._thread = ThreadPoolExecutor(1, "policy")
+        # Apart, so that checking a long candidate does not keep the file waiting.
+        self._checker = ThreadPoolExecutor(1, "policy-check")
         self._refused = False
         self._changing = asyncio.Lock()
         shelf.mkdir(mode=0o700, exist_ok=True)
-        if is_in_force:
+        raw = path.read_bytes()
+        if hashlib.sha256(raw).hexdigest() == loaded.sha256:
             self._keep(raw, loaded)
 
     def close(self) -> None:
         self._thread.shutdown(wait=True, cancel_futures=True)
+        self._checker.shutdown(wait=False, cancel_futures=True)
 
     async def watch(self) -> None:
         """Runs for ever: takes over the file when somebody has changed it."""
@@ -75,8 +77,10 @@ class PolicyFile:
 
     async def check(self, raw: bytes, at_unix_seconds: int) -> list[Finding]:
         """What this text says that is probably not meant. Raises PolicyErrors."""
-        return await self._in_thread(
-            lambda: findings(PolicyIndex(load_policy(raw, self._path.name)), at_unix_seconds)
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(
+            self._checker,
+            lambda: findings(PolicyIndex(load_policy(raw, self._path.name)), at_unix_seconds),
         )
 
     async def _replace(self, text: Callable[[], bytes], how: str, by: Insider) -> LoadedPolicy:
@@ -96,38 +100,30 @@ class PolicyFile:
         try:
             raw = self._path.read_bytes()
         except OSError as error:
-            log.warning("policy.unreadable", why=error.strerror)
-            return None
+            self._refused = True
+            log.critical("policy.unreadable", why=error.strerror)
+            return PolicyRefused("", (f"the file cannot be read: {error.strerror}",))
         sha256 = hashlib.sha256(raw).hexdigest()
         if sha256 == self._in_force.sha256 and not self._refused:
             return None
         self._refused = True
         try:
             loaded = self._checked(raw)
-            self._keep(raw, loaded)
         except PolicyErrors as refused:
             errors = tuple(str(error) for error in refused.errors)
             log.critical("policy.refused", sha256=sha256, errors=len(errors), first=errors[0])
             return PolicyRefused(sha256, errors)
-        except OSError as error:
-            log.critical("policy.not_kept", why=error.strerror)
-            return PolicyRefused(sha256, (f"its text cannot be kept: {error.strerror}",))
-        return self._taken(PolicyApplied(PolicyIndex(loaded), "file"))
+        return self._taken(raw, PolicyApplied(PolicyIndex(loaded), "file"))
 
     def _write(self, raw: bytes, how: str, by: Insider) -> PolicyApplied:
-        loaded = self._checked(raw)
-        kept = self._keep(raw, loaded)
-        try:
-            write_at_once(self._path, raw)
-        except OSError:
-            if kept is not None:
-                kept.unlink()
-            raise
-        self._file.take()
-        return self._taken(PolicyApplied(PolicyIndex(loaded), how, by))
+        event = PolicyApplied(PolicyIndex(self._checked(raw)), how, by)
+        write_at_once(self._path, raw)
+        return self._taken(raw, event)
 
-    def _taken(self, event: PolicyApplied) -> PolicyApplied:
+    def _taken(self, raw: bytes, event: PolicyApplied) -> PolicyApplied:
         self._in_force, self._refused = event.policy.loaded, False
+        self._keep(raw, self._in_force)
+        event.policy.next_change(int(time.time()))  # works its hours out here, not on the event loop
         log.info("policy.applied", revision=self._in_force.policy.revision, sha256=self._in_force.sha256)
         return event
 
@@ -139,8 +135,9 @@ class PolicyFile:
         problem = None
         if revision in known and loaded.sha256 not in known[revision]:
             problem = f"{revision} was in force with another text: raise it"
-        elif revision not in known and revision < self._in_force.policy.revision:
-            problem = f"{self._in_force.policy.revision} is in force: raise it above that"
+        elif revision not in known and revision < max((*known, self._in_force.policy.revision)):
+            highest = max((*known, self._in_force.policy.revision))
+            problem = f"{highest} was in force already: raise it above that"
         if problem is not None:
             raise PolicyErrors(self._path.name, [PolicyError("revision", problem)])
         return loaded
@@ -153,13 +150,14 @@ class PolicyFile:
                 texts.setdefault(int(found[1]), []).append(found[2])
         return texts
 
-    def _keep(self, raw: bytes, loaded: LoadedPolicy) -> Path | None:
-        """Where the text is kept now; None where it was before."""
+    def _keep(self, raw: bytes, loaded: LoadedPolicy) -> None:
+        """Without it the policy is in force all the same, and cannot be rolled back to."""
         kept = self._shelf / f"{loaded.policy.revision}-{loaded.sha256}.toml"
-        if kept.exists():
-            return None
-        write_at_once(kept, raw)
-        return kept
+        try:
+            if not kept.exists():
+                write_at_once(kept, raw)
+        except OSError as error:
+            log.critical("policy.not_kept", why=error.strerror)
 
     def _kept(self, revision: int) -> bytes:
         hashes = self._texts().get(revision, [])
@@ -180,8 +178,11 @@ def write_at_once(path: Path, raw: bytes) -> None:
         file.flush()
         os.fsync(file.fileno())
     beside.replace(path)
-    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
     try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
+        folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+    except OSError as error:  # it is there, and would be forgotten by a loss of power alone
+        log.warning("policy.not_synced", why=error.strerror)

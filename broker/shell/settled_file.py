@@ -7,17 +7,17 @@ from pathlib import Path
 POLL_SECONDS = 0.25
 """Two looks that see the same make a change: it is taken over half a second after the last byte."""
 
-_Stamp = tuple[int, int, int] | None
+_Stamp = tuple[int, int, int, int] | None
 
 
 class SettledFile:
     """One file, looked at again and again. Blocks for the length of a `stat`."""
 
-    def __init__(self, path: Path, *, taken: bool) -> None:
-        """`taken`: what is there now is known already."""
+    def __init__(self, path: Path) -> None:
+        """What is there now is a change too: whoever read it before may have read something else."""
         self._path = path
         self._seen = self._stamp()
-        self._taken = self._seen if taken else None
+        self._taken: _Stamp = None
 
     def changed(self) -> bool:
         """Whether the file is another one than last time, and has been for two looks."""
@@ -29,13 +29,9 @@ class SettledFile:
         self._taken = stamp
         return True
 
-    def take(self) -> None:
-        """What is there now is known already."""
-        self._taken = self._seen = self._stamp()
-
     def _stamp(self) -> _Stamp:
         try:
             found = self._path.stat()
         except OSError:
             return None
-        return found.st_ino, found.st_size, found.st_mtime_ns
+        return found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns

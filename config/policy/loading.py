@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -20,13 +21,17 @@ from config.policy.rule import Rule, RuleLimits, Who, With
 from config.policy.when import When
 from config.policy.zone import Zone
 
-MAX_POLICY_BYTES = 8 << 20
+MAX_POLICY_BYTES = 4 << 20
 """Larger files are refused before they are parsed."""
+MAX_ERROR_CHARACTERS = 300
+MAX_DOTS_OF_A_NAME = 256
+"""Reading a dotted name takes the square of its length."""
 MAX_ERRORS = 100
 """Told of one file; what a hundred mended lines leave is told the next time."""
 
 
 _PARTS = (Zone, Peer, Rule, Who, With, When, RuleLimits, Clients, ClientProgram)
+_NAME = re.compile(r"[\w.\-\"' \t]+")
 _NAMES = {field.alias or name for part in _PARTS for name, field in part.model_fields.items()}
 
 
@@ -65,7 +70,10 @@ def load_policy(text: str | bytes, source_name: str) -> LoadedPolicy:
         raw = text.encode() if isinstance(text, str) else bytes(text)
         if len(raw) > MAX_POLICY_BYTES:
             raise ValueError(f"larger than {MAX_POLICY_BYTES} bytes")
-        document = tomllib.loads(raw.decode())
+        decoded = raw.decode()
+        if any(name[0].count(".") > MAX_DOTS_OF_A_NAME for name in _NAME.finditer(decoded)):
+            raise ValueError(f"a name with more than {MAX_DOTS_OF_A_NAME} dots")
+        document = tomllib.loads(decoded)
     except (ValueError, RecursionError) as error:
         raise PolicyErrors(source_name, [PolicyError("", f"not readable as TOML: {error}")]) from None
     errors: list[PolicyError] = []
@@ -114,8 +122,8 @@ def _whole(
 
 
 def _told(error: ValidationError, place: tuple[int | str, ...]) -> Iterator[PolicyError]:
-    for one in error.errors():
-        yield PolicyError(_path((*place, *one["loc"]), one["type"]), _mend(one, place))
+    for one in error.errors()[:MAX_ERRORS]:
+        yield PolicyError(_path((*place, *one["loc"]), one["type"]), _mend(one, place)[:MAX_ERROR_CHARACTERS])
 
 
 def _mend(error: ErrorDetails, place: tuple[int | str, ...]) -> str:
@@ -197,6 +205,6 @@ def _path(location: tuple[int | str, ...], error_type: str) -> str:
         if isinstance(part, int):
             path += f"[{part}]"
         else:
-            name = part if part.isascii() and part.replace("_", "").isalnum() else ascii(part)[:80]
+            name = (part if part.isascii() and part.replace("_", "").isalnum() else ascii(part))[:80]
             path += f".{name}" if path else name
     return path

@@ -48,9 +48,9 @@ ROUTES = {
         ("GET", "/api/policy"): 401,
         ("GET", "/api/policy/history"): 401,
         ("POST", "/api/policy/explain"): 400,
-        ("POST", "/api/policy/check"): 400,
-        ("POST", "/api/policy/replay"): 400,
-        ("POST", "/api/policy/apply"): 400,
+        ("POST", "/api/policy/check"): 401,
+        ("POST", "/api/policy/replay"): 401,
+        ("POST", "/api/policy/apply"): 401,
         ("POST", "/api/policy/rollback"): 400,
     },
 }

@@ -82,7 +82,8 @@ async def test_one_wrong_line_keeps_the_old_policy_raises_the_alarm_and_is_on_re
 
 
 @pytest.mark.parametrize(
-    ("number", "why"), [(5, "5 was in force with another text"), (4, "5 is in force: raise it above that")]
+    ("number", "why"),
+    [(5, "5 was in force with another text"), (4, "5 was in force already: raise it above that")],
 )
 async def test_a_revision_is_one_text_and_a_new_one_is_higher(tmp_path: Path, number: int, why: str) -> None:
     async with edge_bench(tmp_path, policy=revision(5, POLICY)) as bench:
@@ -108,7 +109,11 @@ async def test_an_administrator_applies_and_rolls_back_and_the_file_is_what_is_i
             with pytest.raises(PolicyErrors, match=r"should be 'allow' or 'deny'"):
                 await policy_file.apply(stricter.replace("deny", "perhaps").encode(), paula)
             assert (tmp_path / "policy.toml").read_text() == stricter
+            with pytest.raises(PolicyErrors, match="2 was in force with another text"):
+                await policy_file.apply(stricter.replace("no-calls", "none").encode(), paula)
             await policy_file.roll_back(1, paula)
+            with pytest.raises(PolicyErrors, match="2 was in force with another text"):
+                await policy_file.apply(revision(2, POLICY).encode(), paula)
             assert load_policy((tmp_path / "policy.toml").read_bytes(), "p").policy.revision == 1
         finally:
             policy_file.close()

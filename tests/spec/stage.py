@@ -150,6 +150,10 @@ class Rows:
         allowed = self.sendable.get((session_id, party), frozenset())
         self.sendable[session_id, party] = allowed - payload_types
 
+    def limit(self, session_id: str, until_unix_seconds: int, bits_per_second: int | None) -> None:
+        if session_id in self.live:
+            self.bits_per_second[session_id] = bits_per_second
+
     def withdraw(self, session_id: str) -> MediaCount | None:
         self.withdrawn.append(session_id)
         parties = self.live.pop(session_id, None)

@@ -14,6 +14,7 @@ from broker.core.events import (
     AdminSignInProved,
     AdminSignOutRequested,
     AdminViewRequested,
+    CommitFailed,
     SessionEndRequested,
 )
 from broker.core.frames import CallEnded
@@ -99,6 +100,15 @@ def test_looking_is_on_record_once_for_each_sign_in_and_thing() -> None:
         for view in (View.SESSIONS, View.SESSIONS, View.POLICY, None)
     ]
     assert types == [["admin.viewed"], [], ["admin.viewed"], []]
+
+
+def test_a_look_whose_record_failed_is_looked_at_anew() -> None:
+    play = house()
+    aude = play.insider("aude", "audit")
+    signs_in(play, aude, Role.AUDITOR)
+    looks(play, aude, Role.AUDITOR, View.SESSIONS)
+    play >> CommitFailed((), outage=True)
+    assert looks(play, aude, Role.AUDITOR, View.SESSIONS).record_types == ["admin.viewed"]
 
 
 def test_leaving_the_group_or_the_directory_ends_it_at_the_next_request() -> None:

@@ -82,6 +82,29 @@ class TestWhenClocksChange:
         assert night.open
         assert night.until_unix_seconds - night.since_unix_seconds == 4 * 3600
 
+    @pytest.mark.parametrize(
+        ("hours", "opens", "closes"),
+        [
+            ("02:30-03:15", "2027-03-28T03:00:00", "2027-03-28T03:15:00"),
+            ("02:30-04:00", "2027-03-28T03:00:00", "2027-03-28T04:00:00"),
+            ("01:00-02:30", "2027-03-28T01:00:00", "2027-03-28T03:00:00"),
+        ],
+    )
+    def test_a_window_that_begins_or_ends_in_the_hour_left_out_does_so_when_clocks_go_forward(
+        self, hours: str, opens: str, closes: str
+    ) -> None:
+        window = span_at(when(hours=hours), at(closes) - 1)
+        assert (window.open, window.since_unix_seconds, window.until_unix_seconds) == (
+            True,
+            at(opens),
+            at(closes),
+        )
+
+    def test_a_window_that_ends_in_the_hour_that_comes_twice_ends_the_second_time(self) -> None:
+        night = span_at(when(hours="22:00-02:30"), at("2026-10-25T02:10:00", fold=1))
+        assert night.open
+        assert night.until_unix_seconds == at("2026-10-25T02:30:00", fold=1)
+
     def test_a_window_inside_the_hour_that_is_left_out_does_not_open_that_day(self) -> None:
         short = when(hours="02:00-03:00")
         assert span_at(short, at("2027-03-28T01:59:59")).until_unix_seconds == at("2027-03-29T02:00:00")

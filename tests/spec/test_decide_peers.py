@@ -67,6 +67,14 @@ def test_a_rule_for_a_peer_holds_for_its_people_and_no_others(
     assert allowed(policy(PARTNER, WITH_PARTNER), action, email) is is_allowed
 
 
+def test_leaving_the_address_out_is_no_way_around_a_deny() -> None:
+    rival = PARTNER.replace("partner", "rival")
+    no_rival = rule("no-rival", with_='{ kind = "guest", peers = ["rival"] }', effect="deny")
+    loaded = policy(rival, rule("all"), no_rival)
+    for email, is_allowed in (("e@rival.example", False), (None, False), ("e@other.example", True)):
+        assert allowed(loaded, Action.CHAT_SEND, email) is is_allowed
+
+
 def test_an_empty_list_of_peers_is_nobody() -> None:
     nobody = policy(PARTNER, rule("none", with_='{ kind = "guest", peers = [] }'))
     assert not allowed(nobody, Action.CHAT_SEND, "eve@partner.example")

@@ -16,6 +16,7 @@ from broker.policy.index import PolicyIndex
 from broker.policy.question import Question, Subject
 from broker.policy.replay import RecordedDecision, replay
 from config.policy.action import ADMINISTRATION, Action
+from config.policy.loading import load_policy
 from tests.spec.questions import ANYTHING, HOME, NOW, OFFICE, ask, guest, insider, policy, rule
 
 PEOPLE = {"ada": insider("u-ada", ("ext",)), "bob": insider("u-bob")}
@@ -106,6 +107,18 @@ class TestDiff:
         assert {(one.who, one.like_them) for one in told} == {("u-ada", 1)}
         assert {one.direction for one in told} == {"in", "out"}
         json.dumps([one.to_json() for one in told])
+
+    def test_a_zone_that_changes_its_mark_or_is_one_address_is_told(self) -> None:
+        def lab(zone: str) -> PolicyIndex:
+            text = f'revision = 1\n[[zones]]\nid = "lab"\n{zone}\n'
+            in_lab = rule("lab", who='{ any = true, zone = "lab" }', with_='{ kind = "guest" }')
+            return PolicyIndex(load_policy(text + in_lab, "p"))
+
+        marked = [insider(f"u-{dept}", dept=dept) for dept in ("a", "b")]
+        marks = [lab(f'networks = ["10.9.0.0/16"]\nattribute = "dept={dept}"') for dept in ("a", "b")]
+        assert {one.who for one in diff(marks[0], marks[1], marked, NOW)} == {"u-a", "u-b"}
+        single = lab('networks = ["255.255.255.255/32"]')
+        assert list(diff(policy(), single, [insider()], NOW))
 
     def test_too_many_kinds_of_people_are_refused(self) -> None:
         rules = [rule(f"r{n}", who=f'{{ groups = ["g{n}"] }}') for n in range(300)]

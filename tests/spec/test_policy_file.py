@@ -340,6 +340,12 @@ def test_ten_thousand_rules_load_and_one_more_does_not() -> None:
     assert set(problems("revision = 1" + rules + GUEST_RULE)) == {"rules"}
 
 
+def test_what_would_take_long_to_read_or_to_tell_is_refused_or_cut() -> None:
+    assert "dots" in problems("a." * 32_000 + "a = 1")[""]
+    long = problems("revision = 1\n" + "".join(f"{'x' * 5000}{number} = 1\n" for number in range(500)))
+    assert all(len(path) <= 80 and len(message) <= 300 for path, message in long.items())
+
+
 def test_of_very_many_mistakes_the_first_hundred_are_told() -> None:
     rules = "".join(GUEST_RULE.replace('"allow"', '"perhaps"') for _ in range(500))
     assert len(problems("revision = 1" + rules)) == MAX_ERRORS

@@ -10,7 +10,7 @@ import pytest
 
 from broker.core.client_frames import CallShare, PresenceSet
 from broker.core.clock import Now
-from broker.core.commands import WithdrawMedia
+from broker.core.commands import LimitMedia, Narrowing, WithdrawMedia
 from broker.core.errors import NOT_SIGNED_IN, POLICY_REFUSED, SIGNED_OUT
 from broker.core.events import PeopleChanged, PolicyApplied, PolicyRefused, Started
 from broker.core.frames import CallEnded, CallShareEnded, ContactGone, Error, LobbyRefused, PresenceStatus
@@ -100,11 +100,45 @@ class TestANewPolicy:
         call_id = play.talking(ada, bob)
         strict = rule("strict", "call.audio", limits="{ minutes = 5, bits_per_second = 64_000 }")
         outcome = play >> applied(OPEN_POLICY + strict)
+        assert outcome.openings == []  # it does not wait for the disk
+        limit = effect(
+            LimitMedia,
+            session_id=call_id,
+            until_unix_seconds=START_WALL_SECONDS + 300,
+            bits_per_second=64_000,
+        )
+        assert outcome << limit << limit
         assert outcome.record("call.narrowed").fields["bits_per_second"] == 64_000
         assert play.house.calls[call_id].grant.until_unix_seconds == START_WALL_SECONDS + 300
         assert not (play >> applied(OPEN_POLICY)).openings
         play.later(300)
         assert play.house.calls == {}
+
+    def test_less_time_and_a_lower_rate_take_hold_of_a_live_share(self) -> None:
+        play = Playbook()
+        ada, bob = play.person("ada"), play.person("bob")
+        call_id = play.talking(ada, bob)
+        play >> ada.says(CallShare(call_id=call_id))
+        strict = rule("strict", "screen.share", limits="{ minutes = 1, bits_per_second = 64_000 }")
+        outcome = play >> applied(OPEN_POLICY + strict)
+        assert outcome.record("call.narrowed").fields["bits_per_second"] == 64_000
+        play.later(60)
+        assert play.house.calls[call_id].share is None
+
+    def test_whoever_was_let_in_is_asked_about_that_too(self) -> None:
+        play = Playbook()
+        ada = play.person("ada")
+        guest = play.admitted(ada)
+        play >> applied(without(Action.GUEST_ADMIT))
+        assert play.house.connections[guest.connection_id].closing
+        again = play.connects(guest.principal)
+        assert (play >> again.arrives()).openings == []
+
+    def test_it_is_owed_to_the_record_whatever_becomes_of_the_disk(self) -> None:
+        play = Playbook()
+        for event in (applied(OPEN_POLICY), PolicyRefused("0" * 64, ("no",))):
+            kinds = [type(command) for command in (play >> event).commands if command.records]  # type: ignore[union-attr]
+            assert kinds == [Narrowing]
 
     def test_whoever_may_not_be_here_any_more_is_told_so_and_disconnected(self) -> None:
         play = Playbook()
@@ -131,7 +165,8 @@ class TestANewPolicy:
         ada, bob = play.person("ada", "vip"), play.person("bob")
         hide = rule("hide", "presence.see", effect='"deny"', who='{ groups = ["vip"] }', direction='"in"')
         outcome = play >> applied(OPEN_POLICY + hide)
-        assert outcome << bob.told(ContactGone, party=ada.party)
+        gone = bob.told(ContactGone, party=ada.party)  # at once, and in its turn behind what still waits
+        assert outcome << gone << gone
         assert outcome.record("presence.narrowed").fields["party"] == bob.party
         assert play >> ada.says(PresenceSet(status="busy"))
         assert play >> applied(OPEN_POLICY)
@@ -142,7 +177,8 @@ class TestANewPolicy:
         guest = play.admitted(ada)
         play >> ada.says(PresenceSet(status="busy"))
         folded = SIGN_IN + rule("all", EVERYTHING, presence='"folded"')
-        assert play >> applied(folded) << guest.told(PresenceStatus, party=ada.party, status="available")
+        reachable = guest.told(PresenceStatus, party=ada.party, status="available")
+        assert play >> applied(folded) << reachable << reachable
         assert play >> ada.says(PresenceSet(status="away"))
 
     def test_it_is_on_record_before_anything_that_it_allows(self) -> None:

@@ -14,10 +14,18 @@ import structlog
 from aiohttp import web
 from pydantic import Field
 
+from auth.directory import DirectoryUnavailable
 from auth.principal import Insider
 from broker.audit.places import database_url
 from broker.core.answers import error
-from broker.core.errors import POLICY_INVALID, POLICY_NOT_WRITTEN, QUESTION_INVALID, ErrorRow
+from broker.core.errors import (
+    DIRECTORY_UNAVAILABLE,
+    EDGE_BUSY,
+    POLICY_INVALID,
+    POLICY_NOT_WRITTEN,
+    QUESTION_INVALID,
+    ErrorRow,
+)
 from broker.policy.administration import View
 from broker.policy.asking import AskingError, moment_of, question_asked
 from broker.policy.explain import explain
@@ -33,7 +41,7 @@ MAX_HISTORY = 200
 MAX_SHOWN_CHANGES = 500
 MAX_SHOWN_FINDINGS = 500
 REPLAY_SECONDS = 300.0
-_BODY_BYTES = 2 * MAX_POLICY_BYTES
+_BODY_BYTES = MAX_POLICY_BYTES + (1 << 20)
 """A text in JSON may be longer than the text."""
 _Word = Annotated[str, Field(min_length=1, max_length=320)]
 
@@ -118,8 +126,8 @@ class PolicyDesk:
 
     async def check(self, request: web.Request) -> web.Response:
         """Every mistake in a text, or what is probably not meant."""
-        body = await read_body(request, TextBody, _BODY_BYTES)
         await self._door.through(request, View.POLICY_CHECK)
+        body = await read_body(request, TextBody, _BODY_BYTES)
         try:
             found = await self._file.check(body.text.encode(), self._edge.clock().wall_seconds)
         except PolicyErrors as mistakes:
@@ -129,12 +137,14 @@ class PolicyDesk:
 
     async def replay(self, request: web.Request) -> web.Response:
         """What was asked since then, asked of a candidate, in a process of its own; one at a time."""
-        body = await read_body(request, ReplayBody, _BODY_BYTES)
         await self._door.through(request, View.POLICY_REPLAY)
+        body = await read_body(request, ReplayBody, _BODY_BYTES)
         try:
             await self._file.check(body.text.encode(), self._edge.clock().wall_seconds)
         except PolicyErrors as mistakes:
             return _refused(POLICY_INVALID, _mistakes(mistakes))
+        if self._replaying.locked():
+            raise RefusedError(EDGE_BUSY)
         async with self._replaying:
             outcome = await self._replayed(body)
         outcome["changed_omitted"] += len(outcome["changed"][MAX_SHOWN_CHANGES:])
@@ -143,8 +153,8 @@ class PolicyDesk:
 
     async def apply(self, request: web.Request) -> web.Response:
         """Puts a text in force and in the file."""
-        body = await read_body(request, TextBody, _BODY_BYTES)
         insider, _ = await self._door.through(request, View.POLICY_APPLY)
+        body = await read_body(request, TextBody, _BODY_BYTES)
         return await self._in_force(self._file.apply(body.text.encode(), insider))
 
     async def roll_back(self, request: web.Request) -> web.Response:
@@ -174,7 +184,10 @@ class PolicyDesk:
         """Those of these words that are somebody's login."""
         found = {}
         for word in words:
-            insider = await self._edge.facts.named(word) if word is not None else None
+            try:
+                insider = await self._edge.facts.named(word) if word is not None else None
+            except DirectoryUnavailable:
+                raise RefusedError(DIRECTORY_UNAVAILABLE) from None
             if word is not None and insider is not None:
                 found[word] = insider
         return found
@@ -195,6 +208,9 @@ class PolicyDesk:
             finally:
                 if process.returncode is None:
                     process.kill()
+        if process.returncode != 0:
+            log.warning("policy.not_replayed", status=process.returncode)
+            raise RefusedError(EDGE_BUSY)
         answer: dict[str, Any] = json.loads(output)
         return answer
 

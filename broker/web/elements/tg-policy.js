@@ -13,7 +13,7 @@ class Policy extends AdminPage {
   #state = make("div", { "aria-live": "polite" });
   #history = make("tbody");
   #result = make("div", { "aria-live": "polite" });
-  #text = make("textarea", { id: "policy-text", spellcheck: "false", maxlength: 8388608 });
+  #text = make("textarea", { id: "policy-text", spellcheck: "false", maxlength: 4194304 });
   #confirm = make("div", { class: "actions" });
 
   build() {

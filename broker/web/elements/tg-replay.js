@@ -10,7 +10,7 @@ import { AdminPage, cell, field, table } from "./admin-page.js";
 import { make } from "./markup.js";
 
 class Replay extends AdminPage {
-  #text = make("textarea", { id: "replay-text", spellcheck: "false", required: true, maxlength: 8388608 });
+  #text = make("textarea", { id: "replay-text", spellcheck: "false", required: true, maxlength: 4194304 });
   #since = make("select", { id: "replay-since" },
     make("option", { value: "3600" }, "the last hour"),
     make("option", { value: "86400" }, "the last day"),
