@@ -222,8 +222,8 @@ def _failed_condition(
             return FailedCondition.WITH_KIND
         if rule.with_.groups is not None and read.with_keys.isdisjoint(across.keys):
             return FailedCondition.WITH_GROUPS
-        other_peer = across.known or rule.effect is Effect.ALLOW
-        if rule.with_.peers is not None and read.with_keys.isdisjoint(across.keys) and other_peer:
+        maybe_theirs = not across.known and rule.effect is Effect.DENY and bool(read.with_keys)
+        if rule.with_.peers is not None and read.with_keys.isdisjoint(across.keys) and not maybe_theirs:
             return FailedCondition.WITH_PEERS
     if rule.direction is not None and rule.direction not in (Direction.BOTH, side.direction):
         return FailedCondition.DIRECTION

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AbstractContextManager, AsyncExitStack, asynccontextmanager, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pytest
@@ -92,6 +92,8 @@ class Scene:
     wires: dict[str, Wire]
     secret: str = ""
     """Of an invitation that may still be redeemed."""
+    desks: dict[str, str] = field(default_factory=dict)
+    """Tokens of administrators, by their roles."""
 
     @property
     def host(self) -> Wire:

@@ -18,7 +18,7 @@ import pytest
 from broker.core import client_frames as cf
 from broker.core import frames as f
 from tests.acceptance.gate_scene import FAULTS, ROLES, ROWS, Scene, Watch, scene, watched
-from tests.edge.bench_house import password_of
+from tests.edge.bench_house import POLICY, password_of
 from tests.edge.bench_routes import origins, routes
 from tests.edge.bench_wire import Answer
 from tests.edge.edge_bench import edge_bench
@@ -122,6 +122,40 @@ async def sign_in(at: Scene, _: str, __: str) -> list[Answer]:
     ]
 
 
+ADMINISTRATORS = {"policy_administrator": "bob", "operator": "carol"}
+
+
+async def desk_sign_in(at: Scene, origin: str, path: str) -> list[Answer]:
+    body = {"login": "carol", "password": password_of("carol"), "role": "operator"}
+    return [
+        await at.bench.http("POST", origin + path, {**body, "bearer": bearer}) for bearer in (True, False)
+    ]
+
+
+async def desk(at: Scene, origin: str, path: str) -> list[Answer]:
+    """As administrators who signed in before, each in their role: nothing but a refusal comes back."""
+    asked = DESK_BODIES.get(path)
+    answers = []
+    for token in at.desks.values():
+        headers = {"Authorization": f"Bearer {token}"}
+        method = "GET" if asked is None else "POST"
+        answers.append(await at.bench.http(method, origin + path, asked, headers=headers))
+    if path not in ("/api/me", "/api/sign-out"):
+        assert not {answer.status for answer in answers} & {200, 204}, path
+    return answers
+
+
+DESK_BODIES: dict[str, object] = {
+    "/api/sign-out": {},
+    "/api/sessions/end": {"session_id": "c-none"},
+    "/api/policy/explain": {"as": "alice", "to": "bob", "action": "chat.send"},
+    "/api/policy/check": {"text": POLICY},
+    "/api/policy/replay": {"text": POLICY, "since_seconds": 60},
+    "/api/policy/apply": {"text": POLICY.replace("revision = 1", "revision = 2", 1)},
+    "/api/policy/rollback": {"revision": 1},
+}
+
+
 async def redeem(at: Scene, _: str, __: str) -> list[Answer]:
     return [await at.bench.redeem(at.secret, bearer=bearer) for bearer in (True, False)]
 
@@ -158,6 +192,20 @@ ROUTES: dict[tuple[str, str, str], Ask] = {
     ("outside", "GET", "/ws"): socket,
     ("admin", "GET", "/healthz"): page,
     ("admin", "GET", "/metrics"): page,
+    ("admin", "GET", "/"): page,
+    ("admin", "GET", "/assets/{path}"): page,
+    ("admin", "GET", "/api/me"): desk,
+    ("admin", "POST", "/api/sign-in"): desk_sign_in,
+    ("admin", "POST", "/api/sign-out"): desk,
+    ("admin", "GET", "/api/sessions"): desk,
+    ("admin", "POST", "/api/sessions/end"): desk,
+    ("admin", "GET", "/api/policy"): desk,
+    ("admin", "GET", "/api/policy/history"): desk,
+    ("admin", "POST", "/api/policy/explain"): desk,
+    ("admin", "POST", "/api/policy/check"): desk,
+    ("admin", "POST", "/api/policy/replay"): desk,
+    ("admin", "POST", "/api/policy/apply"): desk,
+    ("admin", "POST", "/api/policy/rollback"): desk,
 }
 
 
@@ -179,6 +227,10 @@ async def test_no_route_opens_anything_or_hands_anything_out(
             where = f"{listener} {method} {path}"
             async with scene(bench) as at:
                 at.secret = await bench.invitation(at.host, redemptions=3)
+                for role, login in ADMINISTRATORS.items():
+                    body = {"login": login, "password": password_of(login), "role": role, "bearer": True}
+                    signed_in = await bench.http("POST", f"{bench.admin}/api/sign-in", body)
+                    at.desks[role] = signed_in.json["token"]
                 await at.settled()
                 watch.forget()
                 marks = {wire: len(wire.received) for wire in at.wires.values()}

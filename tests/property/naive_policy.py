@@ -106,6 +106,7 @@ def applies(
         if rule.with_.groups is not None and not in_one_of(they, rule.with_.groups):
             return False
         nameless = rule.effect == "deny" and not (isinstance(they, Guest) and they.email)
+        nameless = nameless and rule.with_.peers != ()
         if rule.with_.peers is not None and naive_peer(they) not in rule.with_.peers and not nameless:
             return False
     if rule.direction is not None and rule.direction.value not in (way, "both"):
