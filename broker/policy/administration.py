@@ -47,6 +47,7 @@ class View(StrEnum):
     POLICY_HISTORY = "policy.history"
     POLICY_EXPLAIN = "policy.explain"
     POLICY_CHECK = "policy.check"
+    POLICY_DIFF = "policy.diff"
     POLICY_REPLAY = "policy.replay"
     POLICY_APPLY = "policy.apply"
 
@@ -58,6 +59,7 @@ ACTIONS_OF_VIEW: dict[View, tuple[Action, ...]] = {
     View.POLICY_HISTORY: _POLICY_PAGES,
     View.POLICY_EXPLAIN: _POLICY_PAGES,
     View.POLICY_CHECK: (Action.ADMIN_SET_POLICY,),
+    View.POLICY_DIFF: _POLICY_PAGES,
     View.POLICY_REPLAY: _POLICY_PAGES,
     View.POLICY_APPLY: (Action.ADMIN_SET_POLICY,),
 }

@@ -15,6 +15,8 @@ from broker.core.events import Started, StoredMessage
 from broker.shell.store import Store
 
 READ_TIMEOUT_SECONDS = 5.0
+MAX_COMPARED_PEOPLE = 10_000
+"""Of the directory, when policies are compared or checked for groups that nobody is in."""
 MAX_CONTACTS = 200
 """Directory entries offered to one connection as contacts; each costs a decision."""
 
@@ -96,6 +98,10 @@ class Facts:
     async def policy_history(self, limit: int) -> list[Record]:
         """The newest records of policies that came into force, newest first."""
         return await self._read(lambda: self._store.policy_history(limit))
+
+    async def everybody(self) -> tuple[Insider, ...]:
+        """The active insiders, for whoever compares policies. Raises DirectoryUnavailable."""
+        return tuple(insider_of(entry) for entry in await self._directory.list_entries(MAX_COMPARED_PEOPLE))
 
     async def named(self, login: str) -> Insider | None:
         """The active insider with this login. Raises DirectoryUnavailable."""

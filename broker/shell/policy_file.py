@@ -75,12 +75,14 @@ class PolicyFile:
         """Put the text of an earlier revision in force and in the file. Raises PolicyErrors, OSError."""
         return await self._replace(lambda: self._kept(revision), "rollback", by)
 
-    async def check(self, raw: bytes, at_unix_seconds: int) -> list[Finding]:
+    async def check(
+        self, raw: bytes, at_unix_seconds: int, known_groups: frozenset[str] | None = None
+    ) -> list[Finding]:
         """What this text says that is probably not meant. Raises PolicyErrors."""
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(
             self._checker,
-            lambda: findings(PolicyIndex(load_policy(raw, self._path.name)), at_unix_seconds),
+            lambda: findings(PolicyIndex(load_policy(raw, self._path.name)), at_unix_seconds, known_groups),
         )
 
     async def _replace(self, text: Callable[[], bytes], how: str, by: Insider) -> LoadedPolicy:

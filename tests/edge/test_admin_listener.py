@@ -29,6 +29,7 @@ ASKED: dict[str, tuple[dict[str, Any], set[str]]] = {
         {POLICY_ADMINISTRATOR, AUDITOR},
     ),
     "/api/policy/check": ({"text": POLICY}, {POLICY_ADMINISTRATOR}),
+    "/api/policy/diff": ({"text": POLICY}, {POLICY_ADMINISTRATOR, AUDITOR}),
     "/api/policy/replay": ({"text": POLICY, "since_seconds": 60}, {POLICY_ADMINISTRATOR, AUDITOR}),
     "/api/policy/apply": ({"text": "revision = 0"}, {POLICY_ADMINISTRATOR}),
     "/api/policy/rollback": ({"revision": 99}, {POLICY_ADMINISTRATOR}),
@@ -197,6 +198,12 @@ async def test_a_policy_is_explained_checked_replayed_applied_and_rolled_back_fr
         stricter = revision(2, POLICY + NO_CHAT + NO_CALLS)
         checked = (await paul.post("/api/policy/check", {"text": stricter})).json
         assert checked["errors"] == []
+        stranger = stricter.replace('groups = ["external-communication"]', 'groups = ["nobody-is-in"]')
+        found = (await paul.post("/api/policy/check", {"text": stranger})).json["findings"]
+        assert [(one["kind"], one["rule_id"]) for one in found] == [("unknown-group", "guests")]
+        compared = (await paul.post("/api/policy/diff", {"text": stricter})).json
+        assert {one["action"] for one in compared["differences"]} == {"chat.send", "call.audio"}
+        assert not compared["more"]
         replayed = (await paul.post("/api/policy/replay", {"text": stricter, "since_seconds": 600})).json
         assert {(c["action"], c["after_code"]) for c in replayed["changed"]} == {
             ("chat.send", "POLICY_DENIED"),

@@ -49,6 +49,7 @@ ROUTES = {
         ("GET", "/api/policy/history"): 401,
         ("POST", "/api/policy/explain"): 400,
         ("POST", "/api/policy/check"): 401,
+        ("POST", "/api/policy/diff"): 401,
         ("POST", "/api/policy/replay"): 401,
         ("POST", "/api/policy/apply"): 401,
         ("POST", "/api/policy/rollback"): 400,

@@ -43,6 +43,7 @@ def admin_app(edge: Edge, pages: Pages) -> web.Application:
     app.router.add_get("/api/policy/history", policy.history)
     app.router.add_post("/api/policy/explain", policy.explain)
     app.router.add_post("/api/policy/check", policy.check)
+    app.router.add_post("/api/policy/diff", policy.diff)
     app.router.add_post("/api/policy/replay", policy.replay)
     app.router.add_post("/api/policy/apply", policy.apply)
     app.router.add_post("/api/policy/rollback", policy.roll_back)

@@ -8,6 +8,7 @@ import sys
 import tempfile
 from collections.abc import Awaitable
 from concurrent.futures import ThreadPoolExecutor
+from itertools import islice
 from typing import Annotated, Any
 
 import structlog
@@ -28,12 +29,14 @@ from broker.core.errors import (
 )
 from broker.policy.administration import View
 from broker.policy.asking import AskingError, moment_of, question_asked
+from broker.policy.diff import Difference, TooManyKindsError, diff
 from broker.policy.explain import explain
+from broker.policy.index import PolicyIndex
 from broker.shell.gateway.admin_door import AdminDoor
 from broker.shell.gateway.edge import Edge
 from broker.shell.gateway.http import Body, RefusedError, read_body
 from broker.shell.policy_file import PolicyFile
-from config.policy.loading import MAX_POLICY_BYTES, LoadedPolicy, PolicyErrors
+from config.policy.loading import MAX_POLICY_BYTES, LoadedPolicy, PolicyErrors, load_policy
 
 log = structlog.get_logger(__name__)
 
@@ -129,11 +132,32 @@ class PolicyDesk:
         await self._door.through(request, View.POLICY_CHECK)
         body = await read_body(request, TextBody, _BODY_BYTES)
         try:
-            found = await self._file.check(body.text.encode(), self._edge.clock().wall_seconds)
+            groups = frozenset(group for person in await self._everybody() for group in person.groups)
+            found = await self._file.check(body.text.encode(), self._edge.clock().wall_seconds, groups)
         except PolicyErrors as mistakes:
             return web.json_response({"errors": _mistakes(mistakes), "findings": []})
         shown = [finding.to_json() for finding in found[:MAX_SHOWN_FINDINGS]]
         return web.json_response({"errors": [], "findings": shown})
+
+    async def diff(self, request: web.Request) -> web.Response:
+        """Who may do what under this text and not under the policy in force, or the other way round."""
+        await self._door.through(request, View.POLICY_DIFF)
+        body = await read_body(request, TextBody, _BODY_BYTES)
+        now, before = self._edge.clock().wall_seconds, self._edge.driver.policy
+        people = await self._everybody()
+
+        def compare() -> list[Difference]:
+            after = PolicyIndex(load_policy(body.text, "candidate"))
+            return list(islice(diff(before, after, people, now), MAX_SHOWN_CHANGES + 1))
+
+        try:
+            found = await asyncio.get_running_loop().run_in_executor(self._thread, compare)
+        except PolicyErrors as mistakes:
+            return _refused(POLICY_INVALID, _mistakes(mistakes))
+        except TooManyKindsError as too_many:
+            return _refused(QUESTION_INVALID, [str(too_many)])
+        shown = [difference.to_json() for difference in found[:MAX_SHOWN_CHANGES]]
+        return web.json_response({"differences": shown, "more": len(found) > MAX_SHOWN_CHANGES})
 
     async def replay(self, request: web.Request) -> web.Response:
         """What was asked since then, asked of a candidate, in a process of its own; one at a time."""
@@ -179,6 +203,12 @@ class PolicyDesk:
         except OSError as failed:
             log.warning("policy.not_written", why=failed.strerror)
             return _refused(POLICY_NOT_WRITTEN, [])
+
+    async def _everybody(self) -> tuple[Insider, ...]:
+        try:
+            return await self._edge.facts.everybody()
+        except DirectoryUnavailable:
+            raise RefusedError(DIRECTORY_UNAVAILABLE) from None
 
     async def _people(self, *words: str | None) -> dict[str, Insider]:
         """Those of these words that are somebody's login."""
