@@ -29,7 +29,7 @@ def user_sentence(code: Code, inside: bool) -> str:
         return "Sign in or open your invitation first."
     if code is Code.NOT_YOUR_HOST and not inside:
         return "As a guest you can reach only the person who invited you."
-    if code is Code.OUTSIDE_HOURS:
+    if code is Code.OUTSIDE_HOURS and inside:
         return "This is not allowed at this time."
     if code is Code.PEER_UNKNOWN and inside:
         return "Say the guest's e-mail address: without one this is not allowed."

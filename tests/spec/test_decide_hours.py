@@ -50,6 +50,15 @@ def test_a_rule_holds_from_its_first_minute_until_before_its_last(moment: str, i
         assert decision.user_sentence == "This is not allowed at this time."
 
 
+def test_a_guest_does_not_learn_that_it_is_a_matter_of_time() -> None:
+    saturday = at("2026-11-28T12:00:00")
+    decision = ask(
+        policy(rule("office", when=OFFICE_HOURS)), Action.CHAT_SEND, guest(), insider(), at=saturday
+    )
+    assert decision.code is Code.OUTSIDE_HOURS
+    assert decision.user_sentence == "The organisation you are visiting does not allow this."
+
+
 def test_a_deny_has_hours_too() -> None:
     lunch = rule("lunch", effect="deny", when='{ tz = "Europe/Berlin", hours = "12:00-13:00" }')
     loaded = policy(rule("all"), lunch)
