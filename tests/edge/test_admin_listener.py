@@ -8,8 +8,10 @@ from typing import Any
 
 import pytest
 
+from auth.ldif import LdifDirectory
 from broker.client.administration import PolicyNotChanged, apply_policy, roll_back_policy
 from broker.core.client_frames import ChatSend
+from broker.shell.driver import Driver
 from tests.edge.bench_house import NO_CHAT, POLICY, password_of
 from tests.edge.bench_wire import Answer
 from tests.edge.edge_bench import Bench, edge_bench
@@ -129,7 +131,9 @@ async def test_leaving_the_group_ends_it_at_the_next_request(tmp_path: Path) -> 
             line for line in people.read_text().splitlines(True) if not line.startswith("member: uid=carol,")
         ]
         people.write_text("".join(kept))
-        await bench.edge.directory.reload()  # type: ignore[attr-defined]
+        directory = bench.edge.directory
+        assert isinstance(directory, LdifDirectory)
+        await directory.reload()
         assert (await operator.get("/api/sessions")).status == 403
 
 
@@ -167,6 +171,18 @@ async def test_an_operator_sees_a_call_and_ends_it_and_both_sides_and_the_record
         assert (gone.status, gone.code) == (404, "UNKNOWN_SESSION")
         await operator.post("/api/sessions/end", {"session_id": guest.you})
         assert await guest.closed() == 4401
+
+
+async def test_ending_waits_for_nothing_when_the_record_is_far_behind(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with edge_bench(tmp_path) as bench, bench.insider("alice") as alice:
+        operator = await desk(bench, OPERATOR)
+        rows = (await operator.get("/api/sessions")).json["sessions"]
+        monkeypatch.setattr(Driver, "backlog_full", property(lambda driver: True))
+        assert (await operator.get("/api/sessions")).status == 503
+        assert (await operator.post("/api/sessions/end", {"session_id": rows[0]["id"]})).status == 200
+        assert await alice.closed() == 4403
 
 
 async def test_a_policy_is_explained_checked_replayed_applied_and_rolled_back_from_the_console(

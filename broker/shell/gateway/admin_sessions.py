@@ -8,7 +8,7 @@ from aiohttp import web
 from pydantic import Field
 
 from auth.personal import Personal
-from broker.core.commands import RequestId
+from broker.core.commands import ConnectionId, RequestId
 from broker.core.events import MediaCount, SessionEndRequested
 from broker.core.overview import LiveSession
 from broker.policy.administration import View
@@ -50,7 +50,7 @@ class SessionsDesk:
     def _carried(self, session: LiveSession) -> dict[str, Any]:
         if session.kind == "call":
             return _each_way(self._edge.media.counted(session.id))
-        outbox = self._edge.effects.outboxes.get(session.id)  # type: ignore[call-overload]
+        outbox = self._edge.effects.outboxes.get(ConnectionId(session.id))
         if isinstance(outbox, SocketOutbox):
             return {
                 "bytes": {"a_to_b": outbox.bytes_in, "b_to_a": outbox.bytes_out},

@@ -13,7 +13,7 @@ from auth.personal import Personal
 from auth.throttle import SignInThrottle
 from broker.core.clock import Now
 from broker.core.commands import ReplyRefused, RequestId
-from broker.core.events import EntryRefused, Event
+from broker.core.events import EntryRefused, Event, SessionEndRequested
 from broker.shell.driver import Driver
 from broker.shell.effects import Effects
 from broker.shell.facts import Facts
@@ -55,9 +55,9 @@ class Edge:
         """Submit an event that answers a request, and wait for the answer; None means granted.
 
         Raises TimeoutError when the record takes longer than a request may wait, or too much waits for it
-        already.
+        already; an end is asked for all the same.
         """
-        if self.driver.backlog_full:
+        if self.driver.backlog_full and not isinstance(event, SessionEndRequested):
             raise TimeoutError
         waiting: asyncio.Future[ReplyRefused | None] = asyncio.get_running_loop().create_future()
         self.effects.replies[request_id] = waiting
