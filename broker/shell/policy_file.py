@@ -145,10 +145,16 @@ class PolicyFile:
         return loaded
 
     def _texts(self) -> dict[int, list[str]]:
-        """Revisions that were in force and the hashes of their texts."""
+        """Revisions that were in force and the hashes of their texts. Raises PolicyErrors when nobody can
+        tell: a revision must not come into force again with another text."""
         texts: dict[int, list[str]] = {}
-        for entry in self._shelf.iterdir():
-            if found := _KEPT_NAME.fullmatch(entry.name):
+        try:
+            names = [entry.name for entry in self._shelf.iterdir()]
+        except OSError as error:
+            problem = f"the texts that were in force cannot be read: {error.strerror} ({self._shelf})"
+            raise PolicyErrors(self._path.name, [PolicyError("revision", problem)]) from None
+        for name in names:
+            if found := _KEPT_NAME.fullmatch(name):
                 texts.setdefault(int(found[1]), []).append(found[2])
         return texts
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal
 
 POLL_SECONDS = 0.25
 """Two looks that see the same make a change: it is taken over half a second after the last byte."""
@@ -17,14 +18,15 @@ class SettledFile:
         """What is there now is a change too: whoever read it before may have read something else."""
         self._path = path
         self._seen = self._stamp()
-        self._taken: _Stamp = None
+        self._taken: _Stamp | Literal["nothing yet"] = "nothing yet"
 
     def changed(self) -> bool:
-        """Whether the file is another one than last time, and has been for two looks."""
+        """Whether the file is another one than last time, and has been for two looks. Gone is another one
+        too."""
         stamp = self._stamp()
         settled = stamp == self._seen
         self._seen = stamp
-        if not settled or stamp == self._taken or stamp is None:
+        if not settled or stamp == self._taken:
             return False
         self._taken = stamp
         return True

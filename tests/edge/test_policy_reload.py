@@ -125,6 +125,31 @@ async def test_an_administrator_applies_and_rolls_back_and_the_file_is_what_is_i
         ]
 
 
+async def test_a_policy_file_that_is_gone_raises_the_alarm_until_it_is_back(tmp_path: Path) -> None:
+    async with edge_bench(tmp_path) as bench, bench.insider("alice") as alice, bench.insider("bob") as bob:
+        (tmp_path / "policy.toml").unlink()
+        refused = (await bench.recorded("policy.refused"))[0]["fields"]
+        assert refused["errors"] == ["the file cannot be read: No such file or directory"]
+        await alice.send(ChatSend(ref="m", to=bob.you, text="still here"))
+        await bob.until("chat.message")
+        write(bench, POLICY)
+        await until(lambda: bench.edge.driver.policy_state[1] is None)
+
+
+async def test_no_policy_is_taken_over_while_nobody_can_tell_what_was_in_force(tmp_path: Path) -> None:
+    async with edge_bench(tmp_path) as bench, bench.insider("alice") as alice, bench.insider("bob") as bob:
+        shelf = bench.edge.settings.data_directory / "policies"
+        shelf.rename(tmp_path / "elsewhere")
+        write(bench, revision(2, POLICY))
+        refused = (await bench.recorded("policy.refused"))[0]["fields"]
+        assert refused["errors"][0].startswith("revision: the texts that were in force cannot be read: ")
+        await alice.send(ChatSend(ref="m", to=bob.you, text="still here"))
+        await bob.until("chat.message")
+        (tmp_path / "elsewhere").rename(shelf)
+        write(bench, revision(2, POLICY) + "\n")
+        await until(lambda: bench.edge.driver.policy.loaded.policy.revision == 2)
+
+
 async def test_a_file_that_is_written_again_as_it_was_is_no_new_policy(tmp_path: Path) -> None:
     async with edge_bench(tmp_path) as bench:
         write(bench, POLICY)
