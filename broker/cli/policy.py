@@ -28,7 +28,7 @@ from broker.cli.options import ConfigFile, Flags, settings_or_exit
 from broker.cli.terminal import safe
 from broker.policy.asking import AskingError, moment_of, question_asked
 from broker.policy.check import findings
-from broker.policy.diff import TooManyKindsError, diff
+from broker.policy.diff import TooManyQuestionsError, diff
 from broker.policy.explain import Explanation, explain
 from broker.policy.index import PolicyIndex
 from broker.policy.replay import Replay, replay
@@ -139,7 +139,7 @@ def diff_(
                     f"{one.before} -> {one.after} ({rules})"
                 )
             )
-    except TooManyKindsError as error:
+    except TooManyQuestionsError as error:
         _give_up(str(error))
 
 

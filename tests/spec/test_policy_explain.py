@@ -10,7 +10,7 @@ import pytest
 
 from auth.principal import Guest, Insider
 from broker.policy.asking import AskingError, moment_of, question_asked
-from broker.policy.diff import TooManyKindsError, diff
+from broker.policy.diff import TooManyQuestionsError, diff
 from broker.policy.explain import explain
 from broker.policy.index import PolicyIndex
 from broker.policy.question import Question, Subject
@@ -123,8 +123,19 @@ class TestDiff:
     def test_too_many_kinds_of_people_are_refused(self) -> None:
         rules = [rule(f"r{n}", who=f'{{ groups = ["g{n}"] }}') for n in range(300)]
         people = [insider(f"u-{n}", (f"g{n}",)) for n in range(300)]
-        with pytest.raises(TooManyKindsError):
-            list(diff(policy(*rules), ANYTHING, people, NOW))
+        with pytest.raises(TooManyQuestionsError):
+            next(diff(policy(*rules), ANYTHING, people, NOW))
+
+    def test_so_are_too_many_peers_and_places(self) -> None:
+        peers = "".join(
+            f'[[peers]]\nid = "p{n}"\nmode = "allow"\ndomains = ["p{n}.example"]\n'
+            'verified = "invitation-link"\n'
+            for n in range(300)
+        )
+        zones = "".join(f'[[zones]]\nid = "z{n}"\nnetworks = ["10.0.{n}.0/24"]\n' for n in range(99))
+        many = PolicyIndex(load_policy(f"revision = 1\n{peers}{zones}{rule('all')}", "p"))
+        with pytest.raises(TooManyQuestionsError, match="104 places"):
+            next(diff(policy(), many, [insider()], NOW))
 
 
 class TestReplay:

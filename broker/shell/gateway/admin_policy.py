@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import sys
 import tempfile
 from collections.abc import Awaitable
@@ -29,7 +30,7 @@ from broker.core.errors import (
 )
 from broker.policy.administration import View
 from broker.policy.asking import AskingError, moment_of, question_asked
-from broker.policy.diff import Difference, TooManyKindsError, diff
+from broker.policy.diff import Difference, TooManyQuestionsError, diff
 from broker.policy.explain import explain
 from broker.policy.index import PolicyIndex
 from broker.shell.gateway.admin_door import AdminDoor
@@ -37,6 +38,7 @@ from broker.shell.gateway.edge import Edge
 from broker.shell.gateway.http import Body, RefusedError, read_body
 from broker.shell.policy_file import PolicyFile
 from config.policy.loading import MAX_POLICY_BYTES, LoadedPolicy, PolicyErrors, load_policy
+from config.sources import ENVIRONMENT_PREFIX
 
 log = structlog.get_logger(__name__)
 
@@ -80,7 +82,7 @@ class PolicyDesk:
         self._thread = ThreadPoolExecutor(1, "explain")
 
     async def close(self, _: web.Application) -> None:
-        self._thread.shutdown()
+        self._thread.shutdown(wait=False, cancel_futures=True)
 
     async def show(self, request: web.Request) -> web.Response:
         """What is in force since when, and whether the file is something else."""
@@ -154,7 +156,7 @@ class PolicyDesk:
             found = await asyncio.get_running_loop().run_in_executor(self._thread, compare)
         except PolicyErrors as mistakes:
             return _refused(POLICY_INVALID, _mistakes(mistakes))
-        except TooManyKindsError as too_many:
+        except TooManyQuestionsError as too_many:
             return _refused(QUESTION_INVALID, [str(too_many)])
         shown = [difference.to_json() for difference in found[:MAX_SHOWN_CHANGES]]
         return web.json_response({"differences": shown, "more": len(found) > MAX_SHOWN_CHANGES})
@@ -229,8 +231,15 @@ class PolicyDesk:
             command = [sys.executable, "-m", "broker.cli.main", "policy", "replay", "--json"]
             command += ["--candidate", candidate.name, "--since", f"{body.since_seconds}s"]
             command += ["--database", database_url(self._edge.settings)]
+            # Its settings are the command line alone, and the edge's secrets are none of its business.
+            environment = {
+                name: value for name, value in os.environ.items() if not name.startswith(ENVIRONMENT_PREFIX)
+            }
             process = await asyncio.create_subprocess_exec(
-                *command, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.DEVNULL
+                *command,
+                stdout=asyncio.subprocess.PIPE,
+                stderr=asyncio.subprocess.DEVNULL,
+                env=environment,
             )
             try:
                 async with asyncio.timeout(REPLAY_SECONDS):
@@ -238,10 +247,13 @@ class PolicyDesk:
             finally:
                 if process.returncode is None:
                     process.kill()
+                    await process.wait()
         if process.returncode != 0:
             log.warning("policy.not_replayed", status=process.returncode)
             raise RefusedError(EDGE_BUSY)
-        answer: dict[str, Any] = json.loads(output)
+        answer: dict[str, Any] = await asyncio.get_running_loop().run_in_executor(
+            self._thread, json.loads, output
+        )
         return answer
 
 
