@@ -56,6 +56,7 @@ class Share:
 
     party: PartyId
     grant: Grant
+    opened_at_unix_seconds: int
 
 
 @dataclass(slots=True)

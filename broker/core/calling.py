@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from auth.principal import Guest, Insider, PartyId
 from broker.core import sharing
 from broker.core.answers import denial, deny, error, refuse, unrecorded
@@ -96,7 +98,7 @@ def _ring(
     now: Now,
 ) -> list[Command]:
     call_id = f"c-{house.ids()}"
-    until = allowed_until(house, decisions, now)
+    until = allowed_until(house, decisions, now.wall_seconds)
     rate = allowed_rate(decisions)
     parties = (connection.party, callee.party)
     media = sorted(set(frame.media))
@@ -175,7 +177,9 @@ def accept(house: House, connection: Connection, frame: CallAccept, now: Now) ->
     call.state = next_state
     call.callee_connection = connection.connection_id
     call.answer_decisions = tuple(decisions)
-    admitted_again = _narrow(house, call, decisions, now)
+    # Where the callee answers from may allow less than where they were invited.
+    less = _less(house, call, decisions, (), now)
+    admit = AdmitMedia(call.call_id, call.grant.parties, call.grant.until_unix_seconds, call.bits_per_second)
     until = call.grant.until_unix_seconds + CREDENTIAL_MARGIN_SECONDS
 
     def accepted(role: str, party: PartyId) -> CallAccepted:
@@ -185,7 +189,7 @@ def accept(house: House, connection: Connection, frame: CallAccept, now: Now) ->
         )
 
     effects = (
-        *admitted_again,
+        *((admit,) if less else ()),
         Show(connection.connection_id, accepted("callee", call.callee.party)),
         Show(call.caller_connection, accepted("caller", call.caller.party)),
     )
@@ -207,17 +211,17 @@ def accept(house: House, connection: Connection, frame: CallAccept, now: Now) ->
     ]
 
 
-def _narrow(house: House, call: Call, answered: list[Decision], now: Now) -> tuple[OpeningEffect, ...]:
-    """Where the callee answers from may allow less than where they were invited: less time, a lower rate."""
-    invited = call.grant
-    until = min(allowed_until(house, answered, now), invited.until_unix_seconds)
-    rate = allowed_rate(answered, call.bits_per_second)
-    if until == invited.until_unix_seconds and rate == call.bits_per_second:
-        return ()
-    call.grant, call.bits_per_second = invited.shortened(until), rate
-    if until < invited.until_unix_seconds:
-        house.deadlines.add(now, until - now.wall_seconds, "call.limit", call.call_id)
-    return (AdmitMedia(call.call_id, invited.parties, until, rate),)
+def _less(
+    house: House, call: Call, decisions: Sequence[Decision], of_share: Sequence[Decision], now: Now
+) -> bool:
+    """Hold the call to what these answers allow: whether that is less time or a lower rate than it had. Of a
+    share's answer only the rate is the call's too."""
+    until, rate = call.grant.until_unix_seconds, call.bits_per_second
+    call.grant = call.grant.shortened(allowed_until(house, decisions, call.opened_at_unix_seconds))
+    call.bits_per_second = allowed_rate([*decisions, *of_share], rate)
+    if call.grant.until_unix_seconds < until:
+        house.deadlines.add(now, call.grant.until_unix_seconds - now.wall_seconds, "call.limit", call.call_id)
+    return (call.grant.until_unix_seconds, call.bits_per_second) != (until, rate)
 
 
 def decline(house: House, connection: Connection, frame: CallDecline, now: Now) -> list[Command]:
@@ -284,9 +288,11 @@ def narrow(
     """A live call, asked about again, is allowed less than before: less time, a lower rate, that of a share
     in it included. At once, and once more in its turn: an admission that still waits for its record says
     more."""
-    call.bits_per_second = allowed_rate(of_share, rate := call.bits_per_second)
-    if not _narrow(house, call, decisions, now) and call.bits_per_second == rate:
+    less = _less(house, call, decisions, of_share, now)
+    if not less and call.bits_per_second is None:
         return []
+    # A rate is said again also where the call is thought to have it: the opening of a share that never left
+    # may have been to say it.
     limit = LimitMedia(call.call_id, call.grant.until_unix_seconds, call.bits_per_second)
     record = draft(
         "call.narrowed",
@@ -295,7 +301,7 @@ def narrow(
         until=call.grant.until_unix_seconds,
         bits_per_second=call.bits_per_second,
     )
-    return [Narrowing((), (limit,), (record,)), Answer((limit,), call.call_id)]
+    return [Narrowing((), (limit,), (record,) if less else ()), Answer((limit,), call.call_id)]
 
 
 def end(

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from broker.core.clock import Now
 from broker.core.house import House
 from broker.policy.decision import Decision
 
 
-def allowed_until(house: House, decisions: Sequence[Decision], now: Now) -> int:
-    """Unix seconds at which it must end: the strictest of the settings and of every rule that allowed it."""
-    ends = [now.wall_seconds + house.rules.max_call_seconds]
+def allowed_until(house: House, decisions: Sequence[Decision], opened_at_unix_seconds: int) -> int:
+    """Unix seconds at which it must end: the strictest of the settings and of every rule that allows it,
+    whose minutes count from its opening."""
+    ends = [opened_at_unix_seconds + house.rules.max_call_seconds]
     for decision in decisions:
         if decision.limits.minutes is not None:
-            ends.append(now.wall_seconds + decision.limits.minutes * 60)
+            ends.append(opened_at_unix_seconds + decision.limits.minutes * 60)
         if decision.limits.until_unix_seconds is not None:
             ends.append(decision.limits.until_unix_seconds)
     return min(ends)

@@ -45,12 +45,12 @@ def share(house: House, connection: Connection, frame: CallShare, now: Now) -> l
     decision = house.gate.ask(Action.SCREEN_SHARE, connection.subject, viewer.subject, now)
     if not decision.allowed:
         return deny(connection, decision, call.call_id, call_id=call.call_id)
-    until = min(allowed_until(house, [decision], now), call.grant.until_unix_seconds)
+    until = min(allowed_until(house, [decision], now.wall_seconds), call.grant.until_unix_seconds)
     share_id = f"s-{house.ids()}"
     grant = house.gate.grant(
         share_id, call.grant.parties, frozenset({Action.SCREEN_SHARE}), until, (decision,)
     )
-    call.share, call.had_share = Share(connection.party, grant), True
+    call.share, call.had_share = Share(connection.party, grant, now.wall_seconds), True
     house.deadlines.add(now, until - now.wall_seconds, "call.share", share_id)
     record = draft("share.opened", call.call_id, basis=[decision], party=connection.party, until=until)
     sharing = CallSharing(call_id=call.call_id, party=connection.party)
@@ -130,9 +130,9 @@ def narrow_share(house: House, call: Call, decision: Decision, now: Now) -> None
     share = call.share
     if share is None:
         return
-    until = min(allowed_until(house, [decision], now), share.grant.until_unix_seconds)
+    until = allowed_until(house, [decision], share.opened_at_unix_seconds)
     if until < share.grant.until_unix_seconds:
-        call.share = Share(share.party, share.grant.shortened(until))
+        call.share = Share(share.party, share.grant.shortened(until), share.opened_at_unix_seconds)
         house.deadlines.add(now, until - now.wall_seconds, "call.share", share.grant.session_id)
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from broker.core.client_frames import CallShare, PresenceSet
+from broker.core.client_frames import CallShare, CallUnshare, PresenceSet
 from broker.core.clock import Now
 from broker.core.commands import LimitMedia, Narrowing, WithdrawMedia
 from broker.core.errors import NOT_SIGNED_IN, POLICY_REFUSED, SIGNED_OUT
@@ -113,6 +113,31 @@ class TestANewPolicy:
         assert not (play >> applied(OPEN_POLICY)).openings
         play.later(300)
         assert play.house.calls == {}
+
+    def test_minutes_count_from_the_calls_opening_and_the_shares(self) -> None:
+        play = Playbook()
+        call_id = play.talking(ada := play.person("ada"), play.person("bob"))
+        play.later(120)
+        play >> ada.says(CallShare(call_id=call_id))
+        play.later(90)
+        play >> applied(OPEN_POLICY + rule("share", "screen.share", limits="{ minutes = 2 }"))
+        play.later(29)
+        assert play.house.calls[call_id].share is not None
+        play.later(1)
+        assert play.house.calls[call_id].share is None
+        play >> applied(OPEN_POLICY + rule("talk", "call.audio", limits="{ minutes = 3 }"))
+        play.later(0)
+        assert play.house.calls == {}
+
+    def test_the_rate_of_a_share_that_never_opened_reaches_the_relay_with_the_next_answer(self) -> None:
+        play = Playbook(OPEN_POLICY + rule("screen", "screen.share", limits="{ bits_per_second = 64_000 }"))
+        call_id = play.talking(ada := play.person("ada"), play.person("bob"))
+        play >> ada.says(CallShare(call_id=call_id))
+        play >> ada.says(CallUnshare(call_id=call_id))
+        outcome = play >> applied(OPEN_POLICY)
+        limit = effect(LimitMedia, session_id=call_id, bits_per_second=64_000)
+        assert outcome << limit << limit
+        assert "call.narrowed" not in outcome.record_types
 
     def test_less_time_and_a_lower_rate_take_hold_of_a_live_share(self) -> None:
         play = Playbook()
