@@ -94,6 +94,11 @@ class Connection:
         (self.sees.add if decision.allowed else self.sees.discard)(party)
         (self.sees_folded.add if decision.allowed and folded else self.sees_folded.discard)(party)
 
+    def lose_sight_of(self, party: PartyId) -> None:
+        """From now on the person sees nothing of that party."""
+        self.sees.discard(party)
+        self.sees_folded.discard(party)
+
     def sight_of(self, party: PartyId, status: ShownStatus) -> ShownStatus:
         """What the person sees of that party's status."""
         if party not in self.sees:

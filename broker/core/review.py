@@ -85,12 +85,16 @@ def people_changed(house: House, event: PeopleChanged, now: Now) -> list[Command
 
 
 def _gone(house: House, party: PartyId, now: Now) -> list[Command]:
-    """Somebody may use the edge no more: neither they nor whom they let in."""
+    """Somebody may use the edge no more: neither they nor whom they let in, and nobody sees them."""
     commands: list[Command] = []
     for connection in _connections(house, party):
         commands += leaving.close(house, connection, NOT_SIGNED_IN)
     for own_visit in [v for v in house.visits.values() if v.guest.invited_by == party]:
         commands += visit.end(house, own_visit, "host_gone", now)
+    for viewer in [c for c in house.connections.values() if party in c.sees and not c.closing]:
+        viewer.lose_sight_of(party)
+        told = (Tell(viewer.connection_id, lost_sight(viewer, party)),)
+        commands += [Narrowing((), told), Answer(told, viewer.connection_id)]
     return commands
 
 

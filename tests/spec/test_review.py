@@ -282,6 +282,15 @@ class TestPeople:
         )
         assert guest.party not in play.house.visits
 
+    def test_who_is_gone_is_nobodys_contact_any_more(self) -> None:
+        play = Playbook()
+        ada, bob = play.person("ada"), play.person("bob")
+        outcome = play >> PeopleChanged((), (ada.party,))
+        gone = bob.told(ContactGone, party=ada.party)
+        offline = bob.told(PresenceStatus, party=ada.party, status="offline")
+        assert outcome << ada.closed(NOT_SIGNED_IN) << offline << gone << gone
+        assert ada.party not in play.house.connections[bob.connection_id].sees
+
 
 class TestTheHour:
     OFFICE_HOURS = SIGN_IN + rule(
