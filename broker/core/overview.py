@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import chain, islice
 from typing import Any
 
 from auth.principal import Guest, Insider, PartyId
@@ -65,12 +66,13 @@ class LiveSession:
 
 def live_sessions(house: House) -> tuple[list[LiveSession], int]:
     """Calls first, then visits, then connections; and how many more there are than are shown."""
-    found = [
-        *(_call(call) for call in house.calls.values()),
-        *(_visit(visit) for visit in house.visits.values()),
-        *(_connection(connection) for connection in house.connections.values()),
-    ]
-    return found[:MAX_ROWS], max(0, len(found) - MAX_ROWS)
+    found = chain(
+        map(_call, house.calls.values()),
+        map(_visit, house.visits.values()),
+        map(_connection, house.connections.values()),
+    )
+    total = len(house.calls) + len(house.visits) + len(house.connections)
+    return list(islice(found, MAX_ROWS)), max(0, total - MAX_ROWS)
 
 
 def _call(call: Call) -> LiveSession:
