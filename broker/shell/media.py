@@ -41,6 +41,15 @@ MADE_SECRET_BYTES = 32
 MIN_BURST_BYTES = 64 << 10
 
 
+@dataclass(frozen=True, slots=True)
+class _Admitted:
+    """A session as it was last admitted."""
+
+    parties: tuple[PartyId, PartyId]
+    until_unix_seconds: int
+    bits_per_second: int | None
+
+
 @dataclass(slots=True)
 class RelayMedia:
     """The relay as the broker uses it."""
@@ -49,10 +58,7 @@ class RelayMedia:
     plane: str
     """Which plane forwards: `asyncio` or `native`."""
     settings: Settings
-    _sessions: dict[str, tuple[PartyId, PartyId]] = field(default_factory=dict)
-    _until: dict[str, int] = field(default_factory=dict)
-    _rates: dict[str, int | None] = field(default_factory=dict)
-    """For how long and how fast each was admitted, as last said."""
+    _admitted: dict[str, _Admitted] = field(default_factory=dict)
 
     def admit(
         self,
@@ -61,8 +67,7 @@ class RelayMedia:
         until_unix_seconds: int,
         bits_per_second: int | None,
     ) -> None:
-        self._sessions[session_id] = parties
-        self._until[session_id], self._rates[session_id] = until_unix_seconds, bits_per_second
+        self._admitted[session_id] = _Admitted(parties, until_unix_seconds, bits_per_second)
         self.relay.admit(Admission(session_id, parties, until_unix_seconds))
         most = self.settings.relay.session_bits_per_second
         limiter = sending_limiter(most if bits_per_second is None else min(most, bits_per_second))
@@ -83,24 +88,24 @@ class RelayMedia:
 
     def limit(self, session_id: str, until_unix_seconds: int, bits_per_second: int | None) -> None:
         """See `effects.MediaLink.limit`."""
-        admitted = self._sessions.get(session_id)
+        admitted = self._admitted.get(session_id)
         if admitted is not None:
-            rates = [rate for rate in (bits_per_second, self._rates.get(session_id)) if rate is not None]
-            until = min(until_unix_seconds, self._until[session_id])
-            self.admit(session_id, admitted, until, min(rates, default=None))
+            rates = [rate for rate in (bits_per_second, admitted.bits_per_second) if rate is not None]
+            until = min(until_unix_seconds, admitted.until_unix_seconds)
+            self.admit(session_id, admitted.parties, until, min(rates, default=None))
 
     def withdraw(self, session_id: str) -> MediaCount | None:
         counters = self.relay.remove_session(session_id)
-        parties = self._sessions.pop(session_id, None)
-        self._until.pop(session_id, None)
-        self._rates.pop(session_id, None)
-        return media_count(parties, counters) if parties is not None else None
+        admitted = self._admitted.pop(session_id, None)
+        return media_count(admitted.parties, counters) if admitted is not None else None
 
     def counted(self, session_id: str) -> MediaCount | None:
         """What a live session has carried so far; None when it has none."""
-        parties = self._sessions.get(session_id)
-        counters = self.relay.session_counters(session_id) if parties is not None else None
-        return media_count(parties, counters) if parties is not None and counters is not None else None
+        admitted = self._admitted.get(session_id)
+        counters = self.relay.session_counters(session_id) if admitted is not None else None
+        if admitted is None or counters is None:
+            return None
+        return media_count(admitted.parties, counters)
 
     def ice_server(self, session_id: str, party: PartyId, expires_at: int) -> IceServer:
         """The party's own credential, at every way to the relay from their side of the edge, best first."""
@@ -128,7 +133,7 @@ class RelayMedia:
         """Runs for ever: the counters of every live session, for the record."""
         while True:
             await asyncio.sleep(interval_seconds)
-            for session_id in list(self._sessions):
+            for session_id in list(self._admitted):
                 count = self.counted(session_id)
                 if count is not None:
                     submit(MediaCounted(session_id, count))
