@@ -101,7 +101,7 @@ $(VENV)/.setup-fuzz: requirements/fuzz.txt $(VENV)/.setup
 	touch $@
 
 .PHONY: fuzz
-fuzz: $(VENV)/.setup-fuzz ## Fuzz the relay's parsers, its planes and its TURN core, so long in all [SECONDS=600]
+fuzz: $(VENV)/.setup-fuzz ## Fuzz the parsers, the planes and the TURN core, so long in all [SECONDS=600]
 	@$(BIN)/python -m tests.fuzz.run $(or $(SECONDS),600)
 
 # Only a nightly compiler has the sanitizer; the standard library it brings is not instrumented, which the one flag says.

@@ -5,6 +5,7 @@ A generator of numbers is passed in; the same numbers make the same changes.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from random import Random
 from typing import Any, Final
@@ -214,10 +215,30 @@ def _marked(message: bytes) -> bytes:
     )
 
 
+def text_mutation(data: bytes, random: Random) -> bytes:
+    """Lines come and go, and what stands between quotes changes places."""
+    lines = data.splitlines(keepends=True)
+    words = re.findall(rb'"[^"\n]*"', data)
+    for _ in range(random.choice((1, 1, 2, 4))):
+        at = random.randint(0, len(lines))
+        match random.randrange(4):
+            case 0:
+                del lines[at : at + random.choice((1, 2, 4))]
+            case 1 if lines:
+                lines.insert(at, random.choice(lines))
+            case 2 if words and at < len(lines):
+                word = random.choice(words)
+                lines[at] = re.sub(rb'"[^"\n]*"', word.replace(b"\\", rb"\\"), lines[at], count=1)
+            case _:
+                lines[at : at + 1] = [any_mutation(b"".join(lines[at : at + 1]), random)]
+    return b"".join(lines)
+
+
 MUTATIONS: Final[dict[str, Mutation]] = {
     "stun": message_mutation,
     "channel": any_mutation,
     "framing": any_mutation,
     "server": script_mutation,
     "planes": any_mutation,
+    "policy": text_mutation,
 }

@@ -339,7 +339,18 @@ SHORT = {name: datagram for name, datagram in CORPUS.items() if len(datagram) < 
 PLANES = {name: plane_pair.join([datagram]) for name, datagram in SHORT.items()} | {
     "all-of-them": plane_pair.join(SHORT.values())
 }
-SEEDS = {"stun": STUN, "channel": CHANNEL, "framing": FRAMING, "server": SERVER, "planes": PLANES}
+POLICY = {
+    path.name: path.read_bytes() for path in (FOLDER.parent.parent / "config" / "samples").glob("policy-*")
+}
+
+SEEDS = {
+    "stun": STUN,
+    "channel": CHANNEL,
+    "framing": FRAMING,
+    "server": SERVER,
+    "planes": PLANES,
+    "policy": POLICY,
+}
 
 
 def main() -> None:

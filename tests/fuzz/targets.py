@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cache
 from itertools import pairwise
 from typing import Final
 
+from broker.policy.check import findings
+from broker.policy.index import PolicyIndex
+from config.policy.loading import PolicyError, PolicyErrors, load_policy
 from relay.stun import attributes as a
 from relay.stun import channel_data
 from relay.stun.framing import MAX_MESSAGE_BYTES, StreamFraming, padded
@@ -115,6 +118,25 @@ def planes(data: bytes) -> None:
     assert others == [first] * len(others)
 
 
+def policy(data: bytes) -> None:
+    """A policy that can be asked, or its errors, which a terminal can show."""
+    index, errors = _read(data)
+    assert all(str(error).isprintable() for error in errors)
+    if index is None:
+        assert errors
+        return
+    at_unix_seconds = 1_763_900_000
+    assert index.next_change(at_unix_seconds) > at_unix_seconds
+    findings(index, at_unix_seconds)
+
+
+def _read(data: bytes) -> tuple[PolicyIndex | None, Sequence[PolicyError]]:
+    try:
+        return PolicyIndex(load_policy(data, "fuzzed")), ()
+    except PolicyErrors as refused:
+        return None, refused.errors
+
+
 @cache
 def _plane_pair() -> PlanePair:
     return PlanePair()
@@ -126,4 +148,5 @@ TARGETS: Final[dict[str, Target]] = {
     "framing": framing,
     "server": server,
     "planes": planes,
+    "policy": policy,
 }
