@@ -180,6 +180,7 @@ def accept(house: House, connection: Connection, frame: CallAccept, now: Now) ->
     # Where the callee answers from may allow less than where they were invited.
     less = _less(house, call, decisions, (), now)
     admit = AdmitMedia(call.call_id, call.grant.parties, call.grant.until_unix_seconds, call.bits_per_second)
+    admitted_again = (admit,) if less else ()
     until = call.grant.until_unix_seconds + CREDENTIAL_MARGIN_SECONDS
 
     def accepted(role: str, party: PartyId) -> CallAccepted:
@@ -189,7 +190,7 @@ def accept(house: House, connection: Connection, frame: CallAccept, now: Now) ->
         )
 
     effects = (
-        *((admit,) if less else ()),
+        *admitted_again,
         Show(connection.connection_id, accepted("callee", call.callee.party)),
         Show(call.caller_connection, accepted("caller", call.caller.party)),
     )

@@ -247,7 +247,6 @@ class PolicyDesk:
             finally:
                 if process.returncode is None:
                     process.kill()
-                    await process.wait()
         if process.returncode != 0:
             log.warning("policy.not_replayed", status=process.returncode)
             raise RefusedError(EDGE_BUSY)
