@@ -51,7 +51,7 @@ class _Head(NamedTuple):
     size: int
     root: bytes | None
     """None when the stored note is not a signed head of this size."""
-    agreed: int = 0
+    agreed: int | None = None
     """Of an external head: the size of the last external one before it that the database has too."""
 
 
@@ -75,6 +75,8 @@ class _Verifier:
         self._proven = 0
         self._redacted = 0
         self._damaged_head: str | None = None
+        self._disputed: _Head | None = None
+        """The first head that the records before it do not have the root of."""
         self._frontier = Frontier()
         self._leaves: list[bytes] = []
         self._stray: tuple[int | None, str] | None = None
@@ -92,7 +94,12 @@ class _Verifier:
                     self._meet(head)
                     head = next(heads, None)
         except _BadRecordError as bad:
-            return self._bad(bad.seq, str(bad))
+            if self._disputed is None or bad.seq <= self._disputed.size:
+                return self._bad(bad.seq, str(bad))
+        if self._disputed is not None:
+            first, size = self._proven + 1, self._disputed.size
+            sentence = f"records {first} to {size} are not those that the signed head of {size} records"
+            return self._bad(first, f"{sentence} vouches for")
         vouched = 0
         while head is not None:
             if head.root is None:
@@ -160,18 +167,17 @@ class _Verifier:
             return
         self._frontier = self._frontier.extended(self._leaves)
         self._leaves.clear()
-        if self._frontier.root == head.root:
+        agrees = self._frontier.root == head.root
+        if agrees and self._disputed is None:
             self._proven = head.size
-        elif self._proven < head.size:
-            records = f"records {self._proven + 1} to {head.size}"
-            sentence = f"{records} are not those that the signed head of {head.size} records vouches for"
-            raise _BadRecordError(self._proven + 1, sentence)
+        elif agrees or head.size == self._proven:
+            # The key signed both: what a head vouches for, and what stands in its place.
+            disputed = self._disputed or head
+            self._proven = self._proven if disputed.agreed is None else disputed.agreed
+            signed = f"the head of {disputed.size} records is signed, and other records in their place are"
+            raise _BadRecordError(self._proven + 1, f"{signed}: the log was rolled back and written anew")
         else:
-            self._proven = head.agreed
-            sentence = (
-                f"two heads of {head.size} records are signed: the log was rolled back and written anew"
-            )
-            raise _BadRecordError(head.agreed + 1, sentence)
+            self._disputed = self._disputed or head
 
     def _note_damage(self, head: _Head) -> None:
         self._damaged_head = (

@@ -222,6 +222,28 @@ def test_a_log_rolled_back_and_written_anew_with_the_key_is_found_by_an_external
     assert "rolled back and written anew" in str(found.problem)
 
 
+def test_a_log_written_anew_in_other_batches_is_found_where_the_external_heads_part(
+    log: Log,
+) -> None:
+    log.rehash(9, b'"x"', b'"y"')
+    log.do("DELETE FROM heads WHERE size > 5")
+    for size in (8, 10, 11, 14, 30):
+        log.do("INSERT INTO heads (size, note) VALUES (?, '')", size)
+    log.sign_heads_again(KEY)
+    assert log.verify().ok
+    found = log.verify(log.notes)
+    assert (found.proven, found.first_bad_seq) == (5, 6)
+    assert "rolled back and written anew" in str(found.problem)
+
+
+def test_a_head_in_dispute_is_named_before_a_record_that_is_bad_later(log: Log) -> None:
+    log.rehash(9, b'"x"', b'"y"')
+    log.do("UPDATE records SET body = x'00' WHERE seq = 25")
+    found = log.verify()
+    assert (found.proven, found.first_bad_seq) == (5, 6)
+    assert "records 6 to 12 are not those" in str(found.problem)
+
+
 def test_a_changed_personal_value_names_its_record(log: Log) -> None:
     log.do("UPDATE personal SET value = 'Somebody else' WHERE seq = 14")
     found = log.verify()
