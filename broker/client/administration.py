@@ -9,7 +9,8 @@ from typing import Any
 import aiohttp
 
 from broker.client.errors import EdgeMisspoke, EdgeUnreachable
-from broker.client.http import REQUEST_TIMEOUT_SECONDS, Tls, bearer, checked_origin, tls_context
+from broker.client.http import REQUEST_TIMEOUT_SECONDS, bearer, checked_origin
+from broker.client.tls import Connector, Tls
 
 POLICY_ADMINISTRATOR = "policy_administrator"
 
@@ -42,7 +43,7 @@ async def _change(
     origin: str, login: str, password: str, path: str, body: Mapping[str, object], tls: Tls
 ) -> InForce:
     timeout = aiohttp.ClientTimeout(total=REQUEST_TIMEOUT_SECONDS)
-    connector = aiohttp.TCPConnector(ssl=tls_context(tls), force_close=True)
+    connector = Connector(tls, force_close=True)
     try:
         async with aiohttp.ClientSession(connector=connector, timeout=timeout) as session:
             who = {"login": login, "password": password, "role": POLICY_ADMINISTRATOR, "bearer": True}

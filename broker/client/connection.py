@@ -13,8 +13,9 @@ import aiohttp
 
 from broker.client.background import background
 from broker.client.errors import EdgeClosed, EdgeMisspoke, EdgeRefused, EdgeUnreachable
-from broker.client.http import Tls, bearer, checked_origin, tls_context
+from broker.client.http import bearer, checked_origin
 from broker.client.inbox import Inbox
+from broker.client.tls import Connector, Tls
 from broker.core import errors
 from broker.core.client_frames import (
     CallInvite,
@@ -179,7 +180,7 @@ async def connect(
     task. Raises EdgeRefused, EdgeUnreachable, EdgeMisspoke; ValueError for an origin that is not https.
     """
     url = checked_origin(origin) + "/ws"
-    connector = aiohttp.TCPConnector(ssl=tls_context(tls))
+    connector = Connector(tls)
     timeout = aiohttp.ClientTimeout(total=None, connect=CONNECT_TIMEOUT_SECONDS)
     async with aiohttp.ClientSession(connector=connector, timeout=timeout) as session:
         socket = await _upgrade(session, url, token)

@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import ssl
-from pathlib import Path
 from urllib.parse import urlsplit
 
 import aiohttp
 from pydantic import BaseModel, ValidationError
 
 from broker.client.errors import EdgeMisspoke, EdgeRefused, EdgeUnreachable
+from broker.client.tls import Connector, Tls
 from broker.core.frame_codec import FrameError, parse_edge_frame
 from broker.core.frames import Error
-
-Tls = ssl.SSLContext | Path | None
-"""A context used as it is, a file of the only CA certificates to trust, or None for the system's trust."""
 
 REQUEST_TIMEOUT_SECONDS = 20.0
 MAX_ANSWER_BYTES = 65536
@@ -49,13 +45,6 @@ async def leave(origin: str, token: str, tls: Tls = None) -> None:
     await _post(origin, "/api/leave", {}, tls, token)
 
 
-def tls_context(tls: Tls) -> ssl.SSLContext:
-    """The context for `tls`; certificate and host name are verified unless a given context says otherwise."""
-    if isinstance(tls, ssl.SSLContext):
-        return tls
-    return ssl.create_default_context(cafile=str(tls) if tls is not None else None)
-
-
 def checked_origin(origin: str) -> str:
     """`origin` if it is `https://host[:port]` and nothing more; a token never travels unencrypted."""
     parts = urlsplit(origin)
@@ -72,7 +61,7 @@ async def _post(origin: str, path: str, body: dict[str, object], tls: Tls, token
     url = checked_origin(origin) + path
     timeout = aiohttp.ClientTimeout(total=REQUEST_TIMEOUT_SECONDS)
     headers = bearer(token) if token is not None else {}
-    connector = aiohttp.TCPConnector(ssl=tls_context(tls), force_close=True)
+    connector = Connector(tls, force_close=True)
     try:
         async with (
             aiohttp.ClientSession(connector=connector, timeout=timeout) as session,

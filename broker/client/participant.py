@@ -10,8 +10,8 @@ from broker.client.background import background
 from broker.client.call import Calls
 from broker.client.chat import Chat
 from broker.client.connection import Connection, connect
-from broker.client.http import Tls, tls_context
 from broker.client.invitations import Invitations
+from broker.client.tls import Tls, tls_context
 from broker.core.frames import Contact
 
 

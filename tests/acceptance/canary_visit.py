@@ -14,6 +14,7 @@ from typing import Any
 import aiohttp
 
 from broker.client.invitations import split_link
+from broker.client.tls import Connector
 from broker.core import client_frames as cf
 from broker.core.frame_codec import SUBPROTOCOL
 from tests.acceptance.served_edge import ServedEdge
@@ -102,7 +103,7 @@ async def visit(edge: ServedEdge) -> Heard:
         tasks = await stack.enter_async_context(asyncio.TaskGroup())
 
         async def source(name: str, address: str) -> Source:
-            connector = aiohttp.TCPConnector(ssl=tls, local_addr=(address, 0))
+            connector = Connector(tls, local_addr=(address, 0))
             session = aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar())
             return Source(name, await stack.enter_async_context(session), heard, tasks)
 

@@ -24,6 +24,7 @@ from auth.personal import Personal
 from auth.principal import Insider, PartyId
 from auth.tokens import token_digest
 from broker.client.invitations import split_link
+from broker.client.tls import Connector
 from broker.core.client_frames import InvitationCreate
 from broker.core.commands import RequestId
 from broker.core.events import SignInProved
@@ -66,7 +67,7 @@ class Bench:
     def session(self, source: str = LOCAL) -> aiohttp.ClientSession:
         """HTTP from one source address; it keeps no cookies."""
         if source not in self.sessions:
-            connector = aiohttp.TCPConnector(ssl=self.tls, local_addr=(source, 0), limit=0)
+            connector = Connector(self.tls, local_addr=(source, 0), limit=0)
             self.sessions[source] = aiohttp.ClientSession(
                 connector=connector, cookie_jar=aiohttp.DummyCookieJar(), auto_decompress=False
             )

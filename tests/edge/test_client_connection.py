@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import gc
+import socket
 import ssl
-from collections.abc import Awaitable
+import threading
+from collections.abc import Awaitable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -17,6 +21,7 @@ from broker.client.participant import join
 from broker.core.client_frames import ChatReceived, Hello, PresenceSet
 from broker.core.errors import SIGNED_OUT
 from broker.core.frames import ChatMessage, InsiderWelcome, PresenceStatus
+from broker.shell.tls import make_demo_certificate
 from tests.edge.client_fake_edge import GUEST, HOST, SECRET, contact, error_frame, fake_edge, frame_type_of
 
 
@@ -30,6 +35,38 @@ async def test_an_insider_signs_in_for_a_token_and_signs_out_with_it(tmp_path: P
         assert token == "token-ada"
         await sign_out(edge.origin, token, edge.ca_file)
         assert edge.ended_tokens == [token]
+
+
+@contextmanager
+def edge_that_never_ends_tls(folder: Path) -> Iterator[tuple[str, Path]]:
+    """It answers one sign-in and then only holds the connection; its origin and CA file."""
+    ca_file, key_file = make_demo_certificate(folder, ["127.0.0.1"])
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(ca_file, key_file)
+    over = threading.Event()
+
+    def serve() -> None:
+        with context.wrap_socket(server.accept()[0], server_side=True) as tls:
+            tls.recv(65536)
+            tls.sendall(b'HTTP/1.1 200 OK\r\nContent-Length: 13\r\n\r\n{"token":"t"}')
+            over.wait(20.0)
+
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        thread = threading.Thread(target=serve)
+        thread.start()
+        try:
+            yield f"https://127.0.0.1:{server.getsockname()[1]}", ca_file
+        finally:
+            over.set()
+            thread.join(20.0)
+
+
+def test_a_program_that_ends_after_its_sign_in_leaves_no_socket_to_an_edge_that_is_slow_to_close(
+    tmp_path: Path,
+) -> None:
+    with edge_that_never_ends_tls(tmp_path) as (origin, ca_file):
+        assert asyncio.run(sign_in(origin, "ada", SECRET, ca_file)) == "t"
+        gc.collect()  # what was left open says so now, and that is an error
 
 
 async def test_a_refused_sign_in_says_which_code_and_decision(tmp_path: Path) -> None:
