@@ -68,10 +68,14 @@ def _figures(results: Mapping[str, Any]) -> list[tuple[str, tuple[float, str]]]:
     if servers := results.get("memory"):
         found.append(("kib_per_idle_allocation", (servers[NATIVE]["bytes_per_idle_allocation"] / 1024, "")))
     if (servers := results.get("stops")) and (whole := results.get("stop_of_everything")):
-        slowest = max(servers[NATIVE]["milliseconds_to_last_packet"], whole["remove_all_milliseconds"])
+        slowest = max(one["milliseconds_to_last_packet"] for one in (servers[NATIVE], whole))
         found.append(("stop_milliseconds", (slowest, "")))
+    if servers := results.get("silences"):
+        slow = max(servers, key=lambda name: float(servers[name]["milliseconds_to_last_packet"]))
+        found.append(("silence_milliseconds", (servers[slow]["milliseconds_to_last_packet"], slow)))
     if (churn := results.get("churn")) and (whole := results.get("stop_of_everything")):
         after = churn["after_removal"] + churn["out_of_generation"] + whole["after_removal"]
+        after += sum(one["rows_that_sent_after_return"] for one in results.get("silences", {}).values())
         found.append(("packets_after_removal", (after, f"{churn['rows']:.0f} rows")))
     if kinds := results.get("floods"):
         worst = max(kinds, key=lambda kind: float(kinds[kind]["python_share_of_a_core"]))

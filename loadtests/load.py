@@ -23,6 +23,7 @@ STAGES: dict[str, Callable[[Place, int, Callable[[str], None]], Any]] = {
     "memory": sessions.memory,
     "stops": sessions.stops,
     "stop_of_everything": churn.stop_of_everything,
+    "silences": churn.silences,
     "churn": churn.run,
     "floods": flood.floods,
 }

@@ -124,6 +124,10 @@ def _tables(results: Results) -> list[str]:
         ("allocations", "Allocations"),
         ("memory", "Memory"),
         ("stops", "Stop: from SIGTERM to the last packet"),
+        (
+            "silences",
+            "`Relay.silence` of 5,000 sessions or half of them under load, worst cases",
+        ),
         ("floods", "Floods of forged datagrams, native plane"),
     ):
         if servers := results.get(section):

@@ -15,12 +15,15 @@ class DirectionCounters:
     packets: int = 0
     bytes: int = 0
     drops: Mapping[DropReason, int] = field(default_factory=dict)
+    last_seen: float | None = None
+    """Monotonic seconds of the last forwarded packet."""
 
     def plus(self, more: DirectionCounters | RouteCounters) -> DirectionCounters:
         drops = dict(self.drops)
         for reason, count in more.drops.items():
             drops[reason] = drops.get(reason, 0) + count
-        return DirectionCounters(self.packets + more.packets, self.bytes + more.bytes, drops)
+        seen = max((at for at in (self.last_seen, more.last_seen) if at is not None), default=None)
+        return DirectionCounters(self.packets + more.packets, self.bytes + more.bytes, drops, seen)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +57,11 @@ class SessionMeter:
         direction = self._direction.pop(source, None)
         if direction is not None and last is not None:
             self._gone[direction] = self._gone.get(direction, DirectionCounters()).plus(last)
+
+    def rows_removed(self, gone: Mapping[Leg, RouteCounters]) -> None:
+        """As `row_removed` for every row of this session; `gone` may tell of others too."""
+        for source in tuple(self._direction):
+            self.row_removed(source, gone.get(source))
 
     def totals(self, live: Mapping[Leg, RouteCounters]) -> SessionCounters:
         totals = dict(self._gone)

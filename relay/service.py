@@ -7,7 +7,7 @@ import secrets as randomness
 import ssl
 import time
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
@@ -167,6 +167,20 @@ class Relay:
     def limit_total(self, limiter: Limiter | None) -> None:
         """One bucket for all packets of the relay."""
         self._plane.set_limit(TOTAL_LIMITER, limiter)
+
+    def silence(self, session_ids: Collection[str] | None) -> None:
+        """Nothing of these sessions is forwarded once this returns, of any session for None.
+
+        Each still has to be ended by `remove_session`, which then gives its last counters; until then nothing
+        brings its media back. Connections of its clients end at once.
+        """
+        there = self._server.session_ids
+        silenced = frozenset(there if session_ids is None else there & frozenset(session_ids))
+        self._rows.silence(silenced, everything=session_ids is None)
+        for one in self._server.allocations():
+            if one.five_tuple.transport.is_stream and one.session.session_id in silenced:
+                # What waits in it is not sent any more either.
+                self._streams.close(one.five_tuple)
 
     def remove_session(self, session_id: str) -> SessionCounters:
         """Nothing of the session is forwarded once this returns, and nobody can allocate in it.

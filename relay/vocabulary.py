@@ -7,7 +7,7 @@ or removes it.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import NamedTuple, Protocol
@@ -194,8 +194,11 @@ class Plane(Protocol):
     def remove_session(self, session_id: str) -> dict[Leg, RouteCounters]:
         """As `remove` for all rows of a session; also forgets how much DTLS it carried."""
 
-    def remove_all(self) -> None:
-        """As `remove` for every row."""
+    def remove_sessions(self, session_ids: Collection[str]) -> dict[Leg, RouteCounters]:
+        """As `remove_session` for each of them, in one change."""
+
+    def remove_all(self) -> dict[Leg, RouteCounters]:
+        """As `remove_session` for every session."""
 
     def set_limit(self, limiter_id: str, limiter: Limiter | None) -> None:
         """Add, replace or (None) remove a limiter; a replaced one starts with a full bucket."""

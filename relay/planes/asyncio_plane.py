@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from time import monotonic
 
 from relay.planes.egress_queue import EgressQueue, StreamTarget
@@ -134,9 +134,14 @@ class AsyncioPlane:
             self._take_out(row)
         return {row.route.source: row.counters() for row in rows}
 
-    def remove_all(self) -> None:
-        for session_id in tuple(self._sessions):
-            self.remove_session(session_id)
+    def remove_sessions(self, session_ids: Collection[str]) -> dict[Leg, RouteCounters]:
+        removed: dict[Leg, RouteCounters] = {}
+        for session_id in session_ids:
+            removed |= self.remove_session(session_id)
+        return removed
+
+    def remove_all(self) -> dict[Leg, RouteCounters]:
+        return self.remove_sessions(tuple(self._sessions))
 
     def set_limit(self, limiter_id: str, limiter: Limiter | None) -> None:
         if limiter is None:

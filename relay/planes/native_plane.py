@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import os
 import secrets
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import NamedTuple
 
 from relay import _native
@@ -138,10 +138,14 @@ class NativePlane:
         return _counters(*removed) if removed is not None else None
 
     def remove_session(self, session_id: str) -> dict[Leg, RouteCounters]:
-        return {_leg(*leg): _counters(*one) for leg, one in self._plane.remove_session(session_id)}
+        return self.remove_sessions((session_id,))
 
-    def remove_all(self) -> None:
-        self._plane.remove_all()
+    def remove_sessions(self, session_ids: Collection[str]) -> dict[Leg, RouteCounters]:
+        removed = self._plane.remove_sessions(list(session_ids))
+        return {_leg(*leg): _counters(*one) for leg, one in removed}
+
+    def remove_all(self) -> dict[Leg, RouteCounters]:
+        return {_leg(*leg): _counters(*one) for leg, one in self._plane.remove_all()}
 
     def set_limit(self, limiter_id: str, limiter: Limiter | None) -> None:
         self._plane.set_limit(limiter_id, limiter)

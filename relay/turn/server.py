@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from dataclasses import replace
 
 from relay.credentials import CredentialSecrets
@@ -116,6 +116,11 @@ class TurnServer:
     @property
     def allocation_count(self) -> int:
         return len(self._table.by_five_tuple)
+
+    @property
+    def session_ids(self) -> Set[str]:
+        """Of every open session, allocated in or not; to be read only."""
+        return self._table.sessions.keys()
 
     def session_ip(self, session_id: str) -> str | None:
         """The relayed address of a session; None until its first allocation."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 from collections.abc import AsyncIterator
 
 import pytest
@@ -11,7 +10,7 @@ import pytest
 from relay.stun import attributes as a
 from relay.stun import channel_data
 from relay.stun.message import MessageClass, Method, build, parse
-from relay.vocabulary import Address, DropReason, Limiter, Plane, Route, RouteCounters
+from relay.vocabulary import Address, DropReason, Limiter, Plane, RouteCounters
 from tests.contract.plane_harness import PATIENCE_SECONDS, PLANES, Bench, bench
 
 ROW = Address("198.18.0.7", 50000)
@@ -248,60 +247,6 @@ async def test_the_totals_are_the_sum_of_the_rows_that_are_there(at: Bench) -> N
     assert at.plane.totals() == RouteCounters(2, 40 + len(RTCP), {DropReason.PAYLOAD_TYPE: 2})
     at.plane.remove_session("s2")
     assert at.plane.totals() == RouteCounters(1, 40, {DropReason.PAYLOAD_TYPE: 1})
-
-
-async def test_nothing_leaves_by_a_removed_row_and_its_last_counters_are_given(at: Bench) -> None:
-    route = at.route()
-    at.plane.install(route)
-    at.alice.send(on(0x4000, b"before"))
-    await at.bob.receive()
-    counters = at.plane.remove(route.source)
-    assert counters is not None
-    assert counters.packets == 1
-    at.alice.send(on(0x4000, b"after"))
-    await at.settled()
-    assert await at.sent_before() == []
-    assert at.plane.remove(route.source) is None
-
-
-async def test_removing_a_session_removes_its_rows_and_no_others(at: Bench) -> None:
-    at.plane.install(at.route(0x4000, 0x4001, session_id="s1"))
-    at.plane.install(at.route(ROW, ROW, session_id="s1"))
-    at.plane.install(at.route(0x4002, 0x4003, session_id="s2"))
-    assert set(at.plane.remove_session("s1")) == {at.alice.leg(0x4000), at.alice.leg(ROW)}
-    at.alice.send(on(0x4000, b"gone"))
-    at.plane.forward(at.alice.leg(ROW), b"gone")
-    at.alice.send(on(0x4002, b"here"))
-    assert await at.bob.receive() == on(0x4003, b"here")
-    assert at.plane.remove_session("s1") == {}
-    assert at.plane.counters("s1") == {}
-
-
-async def test_a_plane_keeps_nothing_of_routes_that_are_gone(at: Bench) -> None:
-    def routes() -> int:
-        gc.collect()
-        return sum(isinstance(one, Route) for one in gc.get_objects())
-
-    before = routes()
-    at.plane.install(at.route(limiter_ids=("mine", "shared")))
-    at.plane.install(at.route(limiter_ids=("shared",)))
-    at.plane.install(at.route(0x4002, session_id="s2", limiter_ids=("other", "shared")))
-    at.plane.remove(at.alice.leg(0x4000))
-    at.plane.remove_session("s2")
-    assert routes() == before
-    at.plane.install(at.route(limiter_ids=("mine", "shared")))
-    at.plane.remove_all()
-    assert routes() == before
-
-
-async def test_removing_everything_stops_everything(at: Bench) -> None:
-    at.plane.install(at.route(session_id="s1"))
-    at.plane.install(at.route(0x4002, 0x4003, session_id="s2"))
-    at.plane.remove_all()
-    at.alice.send(on(0x4000, b"gone"))
-    at.alice.send(on(0x4002, b"gone"))
-    await at.settled()
-    assert await at.sent_before() == []
 
 
 async def test_a_stranger_reaches_control_with_stun_requests_only(at: Bench) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from loadtests.budgets import ASYNCIO, BUDGETS, COTURN, NATIVE, SWITCH, Verdict, verdicts
-from loadtests.churn import violations
+from loadtests.churn import silence_figures, violations
 from loadtests.plane_process import address_of
 from loadtests.rounds import Figures, alternate
 
@@ -75,7 +75,15 @@ def test_every_budget_of_the_file_has_a_figure_that_can_be_measured() -> None:
         allocations={NATIVE: {"allocations_per_second": 1.0}},
         memory={NATIVE: {"bytes_per_idle_allocation": 2048.0}},
         stops={NATIVE: {"milliseconds_to_last_packet": 1.0}},
-        stop_of_everything={"remove_all_milliseconds": 2.0, "after_removal": 0.0},
+        stop_of_everything={
+            "milliseconds_to_last_packet": 2.0,
+            "remove_all_milliseconds": 50.0,
+            "after_removal": 0.0,
+        },
+        silences={
+            "quick": {"milliseconds_to_last_packet": 0.0, "rows_that_sent_after_return": 0.0},
+            "slow": {"milliseconds_to_last_packet": 3.0, "rows_that_sent_after_return": 2.0},
+        },
         churn={"after_removal": 0.0, "out_of_generation": 0.0, "rows": 1.0},
         floods={
             "bare": {"python_share_of_a_core": 0.1},
@@ -93,6 +101,9 @@ def test_every_budget_of_the_file_has_a_figure_that_can_be_measured() -> None:
     assert None not in {verdict.figure for verdict in everything.values()}
     assert everything["python_share_in_a_flood"].where == "forged"
     assert everything["stop_milliseconds"].figure == 2.0
+    assert everything["silence_milliseconds"].figure == 3.0
+    assert everything["silence_milliseconds"].where == "slow"
+    assert everything["packets_after_removal"].figure == 2.0
 
 
 def seen(packets: int, first: int, last: int, at: int) -> dict[str, int]:
@@ -111,6 +122,26 @@ def test_a_packet_older_than_the_last_one_of_the_row_before_is_found() -> None:
     removed = [(1, 0x4002, 1000), (1, 0x4003, 2000)]
     disordered = {"channels": [(1, 0x4003, seen(5, 4, 9, 1900)), (1, 0x4002, seen(5, 0, 4, 900))]}
     assert violations(disordered, {"removed": removed}) == {"after_removal": 0, "out_of_generation": 1}
+
+
+def test_only_rows_of_silenced_sessions_are_looked_at() -> None:
+    channels = [(0, 0x4000, seen(5, 0, 4, 1_500_000)), (1, 0x4001, seen(5, 0, 4, 4_000_000))]
+    channels += [(2, 0x4000, seen(5, 0, 4, 90_000_000)), (3, 0x4001, seen(5, 0, 4, 90_000_000))]
+    times = {"commanded": 1_000_000, "returned": 3_000_000, "ended": 11_000_000}
+    found = silence_figures({"channels": channels}, {**times, "packets": 10, "sessions": ["pair0"]})
+    assert found == {
+        "milliseconds_to_last_packet": 3.0,
+        "milliseconds_to_return": 2.0,
+        "milliseconds_until_all_ended": 10.0,
+        "rows_that_sent_after_return": 1.0,
+        "rows": 2.0,
+    }
+
+
+def test_a_silenced_session_that_counts_less_than_arrived_is_a_fault() -> None:
+    ended = {"commanded": 0, "returned": 9, "ended": 9, "packets": 4, "sessions": ["pair0"]}
+    with pytest.raises(RuntimeError, match="5 packets arrived and 4 were counted"):
+        silence_figures({"channels": [(0, 0x4000, seen(5, 0, 4, 1))]}, ended)
 
 
 def test_clients_have_the_addresses_that_the_generator_gives_them() -> None:

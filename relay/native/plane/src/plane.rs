@@ -136,13 +136,19 @@ impl Plane {
         self.shared.table.write().remove(source)
     }
 
-    pub fn remove_session(&self, session_id: &str) -> Vec<(Leg, Counters)> {
-        self.shared.table.write().remove_session(session_id)
+    /// The threads are waited for once, however many sessions there are.
+    pub fn remove_sessions(&self, session_ids: &[String]) -> Vec<(Leg, Counters)> {
+        let mut table = self.shared.table.write();
+        let sessions = session_ids.iter();
+        sessions
+            .flat_map(|session_id| table.remove_session(session_id))
+            .collect()
     }
 
-    pub fn remove_all(&self) {
-        // The lock is let go of at the end of the statement, the rows are freed after it.
-        let _rows = self.shared.table.write().remove_all();
+    pub fn remove_all(&self) -> Vec<(Leg, Counters)> {
+        // The lock is let go of at the end of the statement, the rows are read and freed after it.
+        let removed = self.shared.table.write().remove_all();
+        removed.counters()
     }
 
     pub fn set_limit(&self, limiter_id: String, settings: Option<LimiterSettings>) {

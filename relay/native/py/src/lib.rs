@@ -110,13 +110,18 @@ mod _native {
             Ok(detached(py, || self.0.remove(&source))?.map(drops_of))
         }
 
-        fn remove_session(&self, py: Python<'_>, session_id: String) -> PyResult<Vec<LegCounters>> {
-            let removed = detached(py, || self.0.remove_session(&session_id))?;
+        fn remove_sessions(
+            &self,
+            py: Python<'_>,
+            session_ids: Vec<String>,
+        ) -> PyResult<Vec<LegCounters>> {
+            let removed = detached(py, || self.0.remove_sessions(&session_ids))?;
             Ok(removed.into_iter().map(values::leg_counters).collect())
         }
 
-        fn remove_all(&self, py: Python<'_>) -> PyResult<()> {
-            detached(py, || self.0.remove_all())
+        fn remove_all(&self, py: Python<'_>) -> PyResult<Vec<LegCounters>> {
+            let removed = detached(py, || self.0.remove_all())?;
+            Ok(removed.into_iter().map(values::leg_counters).collect())
         }
 
         fn set_limit(

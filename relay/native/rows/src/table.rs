@@ -72,6 +72,14 @@ pub struct RemovedRows {
     _limited: HashMap<String, HashSet<usize>>,
 }
 
+impl RemovedRows {
+    /// The last of every row.
+    pub fn counters(&self) -> Vec<(Leg, Counters)> {
+        let rows = self.rows.iter();
+        rows.map(|(_, row)| (row.source, row.counters())).collect()
+    }
+}
+
 /// Whoever reads it may forward by its rows until they let go of it; whoever changes it is alone with it.
 #[derive(Default)]
 pub struct Table {
@@ -230,8 +238,8 @@ impl Table {
         removed.collect()
     }
 
-    /// Nothing leads to the rows any more. To free so many takes longer than to take them out: it is left to the
-    /// caller, once nobody waits for the table.
+    /// Nothing leads to the rows any more. To read and to free so many takes longer than to take them out: it is left
+    /// to the caller, once nobody waits for the table.
     pub fn remove_all(&mut self) -> RemovedRows {
         for channels in &mut self.by_channel {
             channels.clear();

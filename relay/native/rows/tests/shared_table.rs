@@ -99,7 +99,10 @@ fn change(shared: &Shared) {
         match number % 3 {
             0 => drop(shared.table.write().remove(&route(number).source).unwrap()),
             1 => assert_eq!(shared.table.write().remove_session("s").len(), 1),
-            _ => drop(shared.table.write().remove_all()),
+            _ => {
+                let removed = shared.table.write().remove_all();
+                assert_eq!(removed.counters().len(), 1);
+            }
         }
         shared.removed.store(u64::from(number), Ordering::SeqCst);
         shared.table.write().disown(&five_tuple(1));

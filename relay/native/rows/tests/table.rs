@@ -121,8 +121,16 @@ proptest! {
                     prop_assert_eq!(removed, before - model.len());
                 }
                 Operation::RemoveAll => {
-                    table.remove_all();
-                    model.clear();
+                    let removed = table.remove_all().counters();
+                    let carried: HashMap<_, _> = removed
+                        .into_iter()
+                        .map(|(source, counters)| (source, counters.packets))
+                        .collect();
+                    let expected: HashMap<_, _> = model
+                        .drain()
+                        .map(|((from, channel), row)| (route(from, channel, 0, 0).source, row.2))
+                        .collect();
+                    prop_assert_eq!(carried, expected);
                 }
                 Operation::Own(party) => table.own(client(party), &punts),
                 Operation::Disown(party) => table.disown(&client(party)),
