@@ -14,6 +14,7 @@ from config.audit import AuditSettings
 from config.calls import CallSettings
 from config.chat import ChatSettings
 from config.directory import DirectorySettings
+from config.emergency import EmergencySettings
 from config.gateway import GatewaySettings
 from config.guests import GuestSettings
 from config.invitations import InvitationSettings
@@ -49,6 +50,7 @@ class Settings(Section):
     calls: CallSettings = CallSettings()
     audit: AuditSettings = AuditSettings()
     policy: PolicySettings = PolicySettings()
+    emergency: EmergencySettings = EmergencySettings()
     relay: RelaySettings = RelaySettings()
 
     def listeners(self) -> Iterator[tuple[str, InsideSettings | OutsideSettings | AdminSettings]]:

@@ -89,6 +89,28 @@ _TYPES = (
         ("user", "role", "what"),
     ),
     EventType("admin.session_ended", "An operator ended a session.", ("session", "user", "role")),
+    EventType("emergency.requested", "An administrator asked for an emergency stop.", ("scope", "user")),
+    EventType("emergency.stopped", "An emergency stop was latched.", ("scope", "how")),
+    EventType(
+        "emergency.effective",
+        "All that an emergency stop covers had ended, with the time of its last packet.",
+        ("scope", "calls", "connections", "last_packet_ms"),
+    ),
+    EventType(
+        "emergency.latch_missing", "The file of an emergency stop was gone; the stop went on.", ("scope",)
+    ),
+    EventType(
+        "emergency.lift_requested", "An administrator wants an emergency stop lifted.", ("scope", "user")
+    ),
+    EventType(
+        "emergency.lift_refused", "Whoever asked for a lift cannot approve it.", ("scope", "user", "code")
+    ),
+    EventType("emergency.lift_expired", "Nobody approved a lift in time.", ("scope",)),
+    EventType(
+        "emergency.lifted", "Two administrators lifted an emergency stop.", ("scope", "user", "requested_by")
+    ),
+    EventType("emergency.lift_failed", "The file of a lifted stop could not be removed.", ("scope",)),
+    EventType("emergency.drilled", "An emergency stop was rehearsed.", ("scope", "calls", "connections")),
     EventType("client.refused", "A person's program was not allowed.", ("party", "program", "link")),
     EventType(
         "client.outdated",

@@ -12,10 +12,12 @@ from dataclasses import dataclass
 
 from sqlalchemy import ColumnElement, Connection, FromClause, Select, and_, exists, func, or_, select, true
 
+from auth.principal import PartyId
 from broker.audit.catalogue import CATALOGUE, COUNTING_TYPES, ENDING_TYPES, OPENING_TYPES, SESSION_KINDS
 from broker.audit.history import SUMMARISED_TYPES, Record, Summary, read_records, summarise
 from broker.audit.record import canonical
 from broker.audit.schema import personal, records
+from broker.policy.stop import Scope, ScopeError, Stop, parse_scope
 
 _SESSIONS_AT_ONCE = 100
 _PERSON_NAMES = ("%login", "%name")
@@ -84,6 +86,29 @@ def show_session(connection: Connection, session_id: str) -> tuple[Summary, list
 def records_of_type(connection: Connection, types: Sequence[str]) -> Iterator[Record]:
     """All records of these types, in order."""
     return read_records(connection, records.c.type.in_(types))
+
+
+def latched_stops(connection: Connection) -> tuple[Stop, ...]:
+    """Emergency stops that began and were not lifted since. A record that was tampered with is passed over:
+    verification tells of it."""
+    latched: dict[Scope, Stop] = {}
+    for record in records_of_type(connection, ("emergency.stopped", "emergency.lifted")):
+        named = str(record.fields.get("scope"))
+        try:
+            scope = parse_scope(f"user:{record.personal.get('scope.user')}" if named == "user" else named)
+        except ScopeError:
+            continue
+        latched.pop(scope, None)
+        if record.type == "emergency.stopped":
+            since_ms = record.fields.get("since_ms")
+            by = record.fields.get("by")
+            latched[scope] = Stop(
+                scope,
+                since_ms if isinstance(since_ms, int) else 0,
+                "restart",
+                PartyId(by) if isinstance(by, str) else None,
+            )
+    return tuple(latched.values())
 
 
 def open_sessions(connection: Connection) -> list[OpenSession]:

@@ -7,7 +7,7 @@ from importlib.metadata import version
 
 import typer
 
-from broker.cli import audit, check, demo, policy, ports, relay, serve, user
+from broker.cli import audit, check, demo, emergency, policy, ports, relay, serve, user
 
 # One line per file of this folder, in the order of `turngate --help`. Each has `register(app)`.
 SUB_COMMANDS = (
@@ -17,6 +17,7 @@ SUB_COMMANDS = (
     check,
     ports,
     policy,
+    emergency,
     audit,
     user,
 )

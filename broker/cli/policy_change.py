@@ -4,8 +4,6 @@ record knows by whom."""
 from __future__ import annotations
 
 import asyncio
-import getpass
-import sys
 from collections.abc import Coroutine
 from pathlib import Path
 from typing import Annotated, NoReturn
@@ -13,11 +11,11 @@ from typing import Annotated, NoReturn
 import typer
 
 from broker.cli.options import ConfigFile, Flags, settings_or_exit
+from broker.cli.password import asked_password
 from broker.cli.terminal import safe
 from broker.client.administration import InForce, PolicyNotChanged, apply_policy, roll_back_policy
 from broker.client.errors import EdgeError
 
-MAX_PASSWORD_CHARACTERS = 1024
 Login = Annotated[str, typer.Option(help="Of a policy administrator; asks for the password.")]
 Ca = Annotated[
     Path | None, typer.Option("--ca-file", help="CA of the admin listener's certificate.", metavar="FILE")
@@ -37,7 +35,7 @@ def apply(
     except (OSError, UnicodeDecodeError) as error:
         _give_up([f"{file}: {error}"])
     origin = settings_or_exit(config, flags).admin.origin
-    _tell(apply_policy(origin, login, _password(), text, ca_file))
+    _tell(apply_policy(origin, login, asked_password(), text, ca_file))
 
 
 def rollback(
@@ -49,7 +47,7 @@ def rollback(
 ) -> None:
     """Put an earlier revision in force again, and in the policy file."""
     origin = settings_or_exit(config, flags).admin.origin
-    _tell(roll_back_policy(origin, login, _password(), revision, ca_file))
+    _tell(roll_back_policy(origin, login, asked_password(), revision, ca_file))
 
 
 def _tell(changing: Coroutine[None, None, InForce]) -> None:
@@ -60,12 +58,6 @@ def _tell(changing: Coroutine[None, None, InForce]) -> None:
     except (EdgeError, OSError) as error:
         _give_up([str(error)])
     print(f"revision {in_force.revision} is in force, sha256 {in_force.sha256}")
-
-
-def _password() -> str:
-    if sys.stdin.isatty():
-        return getpass.getpass("Password: ")
-    return sys.stdin.readline(MAX_PASSWORD_CHARACTERS + 2).rstrip("\r\n")
 
 
 def _give_up(lines: list[str] | tuple[str, ...]) -> NoReturn:

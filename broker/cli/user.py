@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import getpass
-import sys
-
 import typer
 
 from auth.passwords import PasswordNotUsableError
 from auth.passwords import hash_password as hashed
-
-MAX_PASSWORD_CHARACTERS = 1024
+from broker.cli.password import new_password
 
 
 def register(app: typer.Typer) -> None:
@@ -26,19 +22,8 @@ def _user() -> None:
 
 def hash_password() -> None:
     """Print the userPassword value of a password from a prompt or the first line of standard input."""
-    password = (
-        _asked() if sys.stdin.isatty() else sys.stdin.readline(MAX_PASSWORD_CHARACTERS + 2).rstrip("\r\n")
-    )
     try:
-        typer.echo(hashed(password))
+        typer.echo(hashed(new_password()))
     except PasswordNotUsableError as refused:
         typer.echo(refused, err=True)
         raise typer.Exit(1) from None
-
-
-def _asked() -> str:
-    password = getpass.getpass("Password: ")
-    if getpass.getpass("Again: ") != password:
-        typer.echo("the two differ", err=True)
-        raise typer.Exit(1)
-    return password

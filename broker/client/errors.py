@@ -13,10 +13,17 @@ class EdgeError(Exception):
 
 class EdgeRefused(EdgeError):  # noqa: N818
     """The edge understood and said no. `code` is stable (`broker.core.errors`), `message` for the person.
-    Where this program is not allowed, `link` is where one is that is."""
+    Where this program is not allowed, `link` is where one is that is. Where there is something to wait for,
+    whoever tries again does so no earlier than after `return_after_seconds`."""
 
     def __init__(
-        self, code: str, message: str, decision_id: str | None, retryable: bool, link: str | None = None
+        self,
+        code: str,
+        message: str,
+        decision_id: str | None,
+        retryable: bool,
+        link: str | None = None,
+        return_after_seconds: int | None = None,
     ) -> None:
         super().__init__(f"{code}: {message}")
         self.code = code
@@ -24,12 +31,19 @@ class EdgeRefused(EdgeError):  # noqa: N818
         self.decision_id = decision_id
         self.retryable = retryable
         self.link = link
+        self.return_after_seconds = return_after_seconds
 
     @classmethod
     def from_frame(cls, frame: Error | ClientRefused) -> EdgeRefused:
         if isinstance(frame, ClientRefused):
             return cls(CLIENT_REFUSED.code, frame.message, None, CLIENT_REFUSED.retryable, frame.link)
-        return cls(frame.code, frame.message, frame.decision_id, frame.retryable)
+        return cls(
+            frame.code,
+            frame.message,
+            frame.decision_id,
+            frame.retryable,
+            return_after_seconds=frame.return_after_seconds,
+        )
 
 
 class EdgeUnreachable(EdgeError):  # noqa: N818

@@ -18,6 +18,7 @@ from broker.core.events import (
     AdminSignInProved,
     AdminSignOutRequested,
     AdminViewRequested,
+    EmergencyRequested,
     SessionEndRequested,
 )
 from broker.core.house import AdminSignIn, House
@@ -27,12 +28,12 @@ from broker.policy.decision import Decision
 from broker.policy.question import Subject
 from config.policy.action import Action
 
-Asked = AdminViewRequested | SessionEndRequested
+Asked = AdminViewRequested | SessionEndRequested | EmergencyRequested
 
 
 def sign_in(house: House, event: AdminSignInProved, now: Now) -> list[Command]:
     """The directory vouched for the person; the rules of administration say whether they have the role."""
-    decision = _asked(house, event.role, event.insider, event.source, ACTION_OF_ROLE[event.role], now)
+    decision = ask_as(house, event.role, event.insider, event.source, ACTION_OF_ROLE[event.role], now)
     if not decision.allowed:
         return reply_denied(event.request_id, decision, event.insider)
     seconds = house.rules.admin_sign_in_seconds
@@ -44,7 +45,7 @@ def sign_in(house: House, event: AdminSignInProved, now: Now) -> list[Command]:
         role=event.role.value,
         expires_at=now.wall_seconds + seconds,
     )
-    house.admin_sign_ins[event.token_digest] = AdminSignIn(event.insider.party, event.role)
+    house.admin_sign_ins[event.token_digest] = AdminSignIn(event.insider, event.role)
     house.deadlines.add(now, seconds, "admin.expiry", event.token_digest)
     return [
         house.gate.opening(
@@ -92,14 +93,14 @@ def _over(house: House, token_digest: str, reason: str) -> list[Command]:
 
 def view(house: House, event: AdminViewRequested, now: Now) -> list[Command]:
     """Ask again whether the person may see it, and put on record that they look, once for each sign-in."""
-    signed_in = _signed_in(house, event)
+    signed_in = sign_in_of(house, event)
     if signed_in is None or event.insider is None:
         return [Answer((reply(event.request_id, NOT_SIGNED_IN),))]
     own = ACTION_OF_ROLE[signed_in.role]
     may_see = (own,) if event.view is None else ACTIONS_OF_VIEW[event.view]
     # Whose role may not see it is asked for one that may, and does not have it: the answer is a denial.
     action = own if own in may_see else may_see[0]
-    decision = _asked(house, signed_in.role, event.insider, event.source, action, now)
+    decision = ask_as(house, signed_in.role, event.insider, event.source, action, now)
     if not decision.allowed:
         return reply_denied(event.request_id, decision, event.insider)
     done = (ReplyDone(event.request_id),)
@@ -120,10 +121,10 @@ def view(house: House, event: AdminViewRequested, now: Now) -> list[Command]:
 
 def end_session(house: House, event: SessionEndRequested, now: Now) -> list[Command]:
     """An operator ends a call, a connection or a visit: at once, and on record by whom."""
-    signed_in = _signed_in(house, event)
+    signed_in = sign_in_of(house, event)
     if signed_in is None or event.insider is None:
         return [Answer((reply(event.request_id, NOT_SIGNED_IN),))]
-    decision = _asked(house, signed_in.role, event.insider, event.source, Action.ADMIN_OPERATE, now)
+    decision = ask_as(house, signed_in.role, event.insider, event.source, Action.ADMIN_OPERATE, now)
     if not decision.allowed:
         return reply_denied(event.request_id, decision, event.insider)
     ended = _end(house, event.session_id, now)
@@ -152,14 +153,14 @@ def _end(house: House, session_id: str, now: Now) -> list[Command]:
     return leaving.close(house, connection, ENDED_BY_OPERATOR) if connection is not None else []
 
 
-def _signed_in(house: House, event: Asked) -> AdminSignIn | None:
+def sign_in_of(house: House, event: Asked) -> AdminSignIn | None:
     """The sign-in of this token, if it is still the same person's."""
     found = house.admin_sign_ins.get(event.token_digest)
     known = event.insider.party if event.insider is not None else None
     return found if found is not None and found.party == known else None
 
 
-def _asked(
+def ask_as(
     house: House, role: Role, insider: Insider, source: Personal, action: Action, now: Now
 ) -> Decision:
     """Whether the person may, with no group but that of the role they signed in for."""

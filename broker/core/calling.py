@@ -23,7 +23,15 @@ from broker.core.commands import (
     Tell,
     WithdrawMedia,
 )
-from broker.core.errors import CALL_STATE, PEER_UNREACHABLE, UNKNOWN_CALL, USER_BUSY, YOU_ARE_BUSY, ErrorRow
+from broker.core.errors import (
+    CALL_STATE,
+    EMERGENCY_STOP,
+    PEER_UNREACHABLE,
+    UNKNOWN_CALL,
+    USER_BUSY,
+    YOU_ARE_BUSY,
+    ErrorRow,
+)
 from broker.core.frame_fields import EndReason
 from broker.core.frames import CallAccepted, CallCreated, CallEnded, CallRing
 from broker.core.house import Connection, House
@@ -329,6 +337,9 @@ def end(
 def _ended(
     call: Call, reason: EndReason, denied: Decision | None, reader: Insider | Guest, ref: str | None = None
 ) -> CallEnded:
+    if reason == "emergency_stop":
+        row = EMERGENCY_STOP
+        return CallEnded(call_id=call.call_id, reason=reason, ref=ref, code=row.code, message=row.sentence)
     if denied is None:
         return CallEnded(call_id=call.call_id, reason=reason, ref=ref)
     told = denial(denied, reader)

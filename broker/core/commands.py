@@ -21,6 +21,7 @@ from broker.audit.record import Draft
 from broker.core.errors import ErrorRow
 from broker.core.frames import Error, OpeningFrame, PlainFrame
 from broker.policy.decision import Decision
+from broker.policy.stop import Scope, Stop
 
 ConnectionId = NewType("ConnectionId", str)
 RequestId = NewType("RequestId", str)
@@ -55,7 +56,14 @@ class ReplyGranted:
     request_id: RequestId
 
 
-OpeningEffect = Show | AdmitMedia | ReplyGranted
+@dataclass(frozen=True, slots=True)
+class Unlatch:
+    """Take the latch of an emergency stop off the disk; comes back as the event StopLifted."""
+
+    scope: Scope
+
+
+OpeningEffect = Show | AdmitMedia | ReplyGranted | Unlatch
 
 # --- effects that open nothing ------------------------------------------------------------------------------
 
@@ -142,9 +150,28 @@ class CloseConnection:
 
     connection_id: ConnectionId
     row: ErrorRow
+    return_after_seconds: int | None = None
+    """Not to be back before that, where there is something to wait for."""
 
 
-NarrowingEffect = LimitMedia | ReplyDone | Tell | WithdrawMedia | StopPayloadTypes | CloseConnection
+@dataclass(frozen=True, slots=True)
+class Latch:
+    """Put an emergency stop on the disk, where it outlives the process."""
+
+    stop: Stop
+
+
+@dataclass(frozen=True, slots=True)
+class SilenceMedia:
+    """Nothing of these sessions is forwarded any more, of none for None: all their rows at once, before each
+    is withdrawn by itself."""
+
+    session_ids: frozenset[str] | None
+
+
+NarrowingEffect = (
+    CloseConnection | Latch | LimitMedia | ReplyDone | SilenceMedia | StopPayloadTypes | Tell | WithdrawMedia
+)
 
 # --- what is stored together with the records ---------------------------------------------------------------
 
@@ -218,7 +245,19 @@ class EndVisit:
     guest: PartyId
 
 
-NarrowingWrite = EndSignIn | RevokeInvitation | EndVisit
+@dataclass(frozen=True, slots=True)
+class EndSignInsOf:
+    """All of one insider's."""
+
+    party: PartyId
+
+
+@dataclass(frozen=True, slots=True)
+class EndEverySignIn:
+    """Everybody's."""
+
+
+NarrowingWrite = EndSignIn | EndSignInsOf | EndEverySignIn | RevokeInvitation | EndVisit
 Write = SaveSignIn | SaveMessage | SettleMessage | SaveInvitation | SaveVisit | NarrowingWrite
 
 # --- the four kinds -----------------------------------------------------------------------------------------

@@ -4,7 +4,14 @@ from __future__ import annotations
 
 from auth.principal import Guest, Insider
 from broker.core import program, visit
-from broker.core.answers import refuse, reply, reply_denied, unrecorded
+from broker.core.answers import (
+    entry_refused,
+    refuse,
+    reply,
+    reply_denied,
+    return_after_seconds,
+    unrecorded,
+)
 from broker.core.client_frames import Hello
 from broker.core.clock import Deadline, Now
 from broker.core.commands import (
@@ -22,9 +29,9 @@ from broker.core.commands import (
 from broker.core.errors import (
     ALREADY_HELLO,
     AUDIT_UNAVAILABLE,
+    EMERGENCY_STOP,
     NOT_HELLO,
     NOT_SIGNED_IN,
-    POLICY_REFUSED,
     SIGNED_OUT,
     TOO_MANY_CONNECTIONS,
     ErrorRow,
@@ -89,7 +96,8 @@ def connected(house: House, event: Connected, now: Now) -> list[Command]:
         return _turn_away(event.connection_id, TOO_MANY_CONNECTIONS)
     decision = ask_entry(house, connection, now)
     if decision is None or not decision.allowed:
-        return [_entry_denied(connection, decision), *_turn_away(event.connection_id, POLICY_REFUSED)]
+        denied = _turn_away(event.connection_id, entry_refused(decision))
+        return [_entry_denied(connection, decision), *denied]
     connection.decisions = (decision,)
     house.connections[event.connection_id] = connection
     house.by_party.setdefault(connection.party, []).append(event.connection_id)
@@ -127,7 +135,8 @@ def _entry_denied(connection: Connection, decision: Decision | None) -> Note:
 
 
 def _turn_away(connection_id: ConnectionId, row: ErrorRow) -> list[Command]:
-    return [Narrowing((), (CloseConnection(connection_id, row),))]
+    return_after = return_after_seconds(connection_id) if row is EMERGENCY_STOP else None
+    return [Narrowing((), (CloseConnection(connection_id, row, return_after),))]
 
 
 def hello(
@@ -140,7 +149,7 @@ def hello(
     connection.host = host
     basis = ask_entry(house, connection, now)
     if basis is None or not basis.allowed:
-        return [_entry_denied(connection, basis), *close(house, connection, POLICY_REFUSED)]
+        return [_entry_denied(connection, basis), *close(house, connection, entry_refused(basis))]
     connection.decisions = (basis,)
     verdict = house.gate.judge(connection.principal, frame.client)
     if verdict.effect is ClientEffect.REFUSE:

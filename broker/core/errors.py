@@ -111,6 +111,17 @@ AUDIT_UNAVAILABLE = ErrorRow(
     503,
     retryable=True,
 )
+EMERGENCY_STOP = ErrorRow(
+    "EMERGENCY_STOP",
+    Blame.OURS,
+    "This has been stopped for now by the organisation.",
+    503,
+    retryable=True,
+    closes=True,
+)
+NOT_STOPPED = ErrorRow("NOT_STOPPED", Blame.CALLER, "No such emergency stop is latched.", 404)
+SECOND_PERSON = ErrorRow("SECOND_PERSON", Blame.CALLER, "Somebody else has to approve this.", 409)
+SCOPE_INVALID = ErrorRow("SCOPE_INVALID", Blame.CALLER, "There is no such thing to stop.", 422)
 EDGE_BUSY = ErrorRow("EDGE_BUSY", Blame.OURS, "The edge is busy; try again.", 503, retryable=True)
 EDGE_STOPPING = ErrorRow(
     "EDGE_STOPPING", Blame.OURS, "The edge is stopping.", 503, retryable=True, closes=True

@@ -7,6 +7,7 @@ and then submits one event carrying them; the core never waits in the middle of 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 from auth.personal import Personal
 from auth.principal import Guest, Insider, PartyId
@@ -14,6 +15,7 @@ from broker.core.client_frames import ClientFrame
 from broker.core.commands import ConnectionId, RequestId
 from broker.policy.administration import Role, View
 from broker.policy.index import PolicyIndex
+from broker.policy.stop import Scope, Stop
 
 # --- doors: HTTP requests and connections -------------------------------------------------------------------
 
@@ -128,6 +130,55 @@ class SessionEndRequested:
     session_id: str
 
 
+# --- emergency stops ----------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class EmergencyRequested:
+    """An administrator wants this scope stopped, a stop of it lifted (or approves that another does), or a
+    stop of it rehearsed. `insider` as above; for a stop, where the directory does not answer, as it last
+    knew them."""
+
+    request_id: RequestId
+    token_digest: str
+    insider: Insider | None
+    source: Personal
+    what: Literal["stop", "lift", "drill"]
+    scope: Scope
+    reason: Personal | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LatchFound:
+    """A file says stop. What else it says nobody vouches for."""
+
+    scope: Scope
+    told_by: Personal | None
+    reason: Personal | None
+
+
+@dataclass(frozen=True, slots=True)
+class LatchMissing:
+    """The file of a stop that is latched is gone."""
+
+    scope: Scope
+
+
+@dataclass(frozen=True, slots=True)
+class DrillFound:
+    """A file asks for a rehearsal."""
+
+    scope: Scope
+
+
+@dataclass(frozen=True, slots=True)
+class StopLifted:
+    """The files of a stop were to be removed, after a lift that is on record."""
+
+    scope: Scope
+    removed: bool
+
+
 # --- frames -------------------------------------------------------------------------------------------------
 
 
@@ -190,6 +241,8 @@ class MediaCount:
     packets: tuple[int, int]
     bytes: tuple[int, int]
     dropped: tuple[tuple[str, int], ...] = ()
+    last_packet_ms: tuple[int | None, int | None] = (None, None)
+    """When the last was forwarded (Unix milliseconds)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,6 +262,10 @@ class Started:
     invitations: tuple[StoredInvitation, ...]
     visits: tuple[StoredVisit, ...]
     lost: tuple[LostSession, ...]
+    stops: tuple[Stop, ...] = ()
+    """Emergency stops that the record knows of, and no lift of them."""
+    latches: tuple[LatchFound, ...] = ()
+    """Those that are latched on disk."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -319,6 +376,11 @@ Event = (
     | AdminSignOutRequested
     | AdminViewRequested
     | SessionEndRequested
+    | EmergencyRequested
+    | LatchFound
+    | LatchMissing
+    | DrillFound
+    | StopLifted
     | FrameReceived
     | UndeliveredRead
     | Started

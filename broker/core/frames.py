@@ -180,6 +180,8 @@ class Error(PlainFrame):
     decision_id: str | None = None
     ref: str | None = None
     call_id: str | None = None
+    return_after_seconds: int | None = None
+    """Where trying again makes sense only after so long; everybody is told another time."""
 
 
 class ClientRefused(PlainFrame):

@@ -8,7 +8,7 @@ the rest.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 
@@ -23,11 +23,12 @@ from broker.policy.decide import decide
 from broker.policy.decision import Decision
 from broker.policy.index import PolicyIndex
 from broker.policy.question import Question, Subject
+from broker.policy.stop import Scope, Stop, covers
 from config.policy.action import ADMINISTRATION, Action
 from config.policy.client import ClientSide
 from config.policy.loading import LoadedPolicy
 
-Decide = Callable[[PolicyIndex, Question, str], Decision]
+Decide = Callable[[PolicyIndex, Question, str, Collection[Scope]], Decision]
 
 
 class BypassError(AssertionError):
@@ -96,6 +97,8 @@ class Gate:
         self._decide = decide
         self.administrators = administrators
         self.policy = PolicyIndex(policy)
+        self.stops: dict[Scope, Stop] = {}
+        """The emergency stops that are latched: each denies what it covers, whatever policy says."""
 
     @property
     def policy(self) -> PolicyIndex:
@@ -111,7 +114,7 @@ class Gate:
         """Decide one action at this moment."""
         question = Question(action, actor, counterpart, now.wall_seconds)
         policy = self._administration if action in ADMINISTRATION else self._policy
-        return self._decide(policy, question, f"d-{self._ids()}")
+        return self._decide(policy, question, f"d-{self._ids()}", self.stops)
 
     def judge(self, principal: Insider | Guest, program: ClientProgram) -> ClientVerdict:
         """What becomes of the program that this person uses, by what it says of itself."""
@@ -149,9 +152,12 @@ class Gate:
             raise BypassError("an opening without a record")
         return Opening(scope, within, decisions, records, writes, effects, on_failure, then)
 
-    @staticmethod
-    def recorded(opening: Opening, receipt: Receipt) -> Recorded:
-        """The opening's effects, now that the writer has given its receipt."""
+    def recorded(self, opening: Opening, receipt: Receipt) -> Recorded | None:
+        """The opening's effects, now that the writer has given its receipt; None if an emergency stop that
+        came meanwhile covers them."""
+        inputs = [d.inputs for d in opening.decisions if d.inputs.action not in ADMINISTRATION]
+        if any(covers(scope, one) for scope in self.stops for one in inputs):
+            return None
         return Recorded(receipt, opening.effects, _KEY)
 
 

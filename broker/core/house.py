@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from auth.personal import Personal
 from auth.principal import Guest, Insider, PartyId
+from broker.audit.record import JsonValue
 from broker.core.call import Call, EndingCall
 from broker.core.client_frames import ClientProgram
 from broker.core.clock import Deadlines, Ids, Now
@@ -19,6 +20,7 @@ from broker.core.refusals import Refusals
 from broker.policy.administration import Role, View
 from broker.policy.decision import Decision, Obligation
 from broker.policy.question import Subject
+from broker.policy.stop import Scope
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,10 +145,15 @@ class Visit:
 class AdminSignIn:
     """Somebody at the admin listener, in one role. In memory only: a restart ends it, on purpose."""
 
-    party: PartyId
+    insider: Insider
+    """As the directory knew them at sign-in."""
     role: Role
     views: set[View] = field(default_factory=set)
     """What of this person's looking is on record."""
+
+    @property
+    def party(self) -> PartyId:
+        return self.insider.party
 
 
 HIDDEN_STATUS: ShownStatus = "available"
@@ -183,6 +190,36 @@ class Review:
 
 
 @dataclass(slots=True)
+class Tally:
+    """What an emergency stop ended."""
+
+    ended: dict[str, JsonValue] = field(default_factory=dict)
+    packets: int = 0
+    """Of the calls it ended, over their whole time."""
+    last_packet_ms: int | None = None
+    """When the relay forwarded the last of them (Unix milliseconds)."""
+
+
+@dataclass(frozen=True, slots=True)
+class PendingLift:
+    """One administrator wants a stop lifted; another has to approve."""
+
+    by: PartyId
+    login: Personal
+    until_ms: int
+    """For the eye: the time itself is measured by the clock that nobody sets."""
+
+
+@dataclass(frozen=True, slots=True)
+class Drill:
+    """What a stop of this scope would have ended at that moment."""
+
+    scope: Scope
+    at_ms: int
+    would_end: Mapping[str, JsonValue]
+
+
+@dataclass(slots=True)
 class House:
     """Everything the core knows."""
 
@@ -210,6 +247,15 @@ class House:
     admin_sign_ins: dict[str, AdminSignIn] = field(default_factory=dict)
     """By the digest of their tokens, which open nothing at the other listeners, as theirs open nothing here.
     """
+    tallies: dict[Scope, Tally] = field(default_factory=dict)
+    """Of the emergency stops latched in this run (`Gate.stops`)."""
+    stopped_last: Scope | None = None
+    """The newest of them: what ends by a stop now is its doing."""
+    lifts: dict[Scope, PendingLift] = field(default_factory=dict)
+    drill: Drill | None = None
+    """The last rehearsal of a stop."""
+    latches_missed: int = 0
+    """How often a stop's file was gone that nobody had lifted."""
     deadlines: Deadlines = field(default_factory=Deadlines)
     stopping: bool = False
     """The last event has come: nothing opens any more."""

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from broker.core import calling
+from broker.core.answers import return_after_seconds
 from broker.core.commands import CloseConnection, Command, Narrowing, Tell
-from broker.core.errors import ErrorRow
+from broker.core.errors import EMERGENCY_STOP, ErrorRow
 from broker.core.frames import LobbyLeft
 from broker.core.house import Connection, House
 from broker.core.presence import tell_viewers
@@ -15,7 +16,9 @@ def close(house: House, connection: Connection, row: ErrorRow) -> list[Command]:
     if connection.closing:
         return []
     left = leave(house, connection)
-    return [Narrowing((connection.connection_id,), (CloseConnection(connection.connection_id, row),)), *left]
+    return_after = return_after_seconds(connection.connection_id) if row is EMERGENCY_STOP else None
+    closed = CloseConnection(connection.connection_id, row, return_after)
+    return [Narrowing((connection.connection_id,), (closed,)), *left]
 
 
 def leave(house: House, connection: Connection) -> list[Command]:

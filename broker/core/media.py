@@ -7,7 +7,7 @@ from broker.audit.record import JsonValue
 from broker.core.clock import Now
 from broker.core.commands import Command, Narrowing, Note
 from broker.core.events import MediaAllocated, MediaCount, MediaCounted, MediaReleased, MediaWithdrawn
-from broker.core.house import House
+from broker.core.house import House, Tally
 from broker.core.recording import draft
 
 MAX_RECORDED_ALLOCATIONS = 64
@@ -20,6 +20,8 @@ def withdrawn(house: House, event: MediaWithdrawn, now: Now) -> list[Command]:
     ending = house.ending_calls.pop(event.session_id, None)
     if ending is None:
         return []
+    if ending.reason == "emergency_stop" and house.stopped_last in house.tallies:
+        _tally(house.tallies[house.stopped_last], event.count)
     for address in [a for addresses in ending.call.own_relayed.values() for a in addresses]:
         _forget_relayed(house, address, event.session_id)
     record = draft(
@@ -34,6 +36,14 @@ def withdrawn(house: House, event: MediaWithdrawn, now: Now) -> list[Command]:
         more=count_fields(event.count, ending.call.grant.parties),
     )
     return [Narrowing(records=(record,))]
+
+
+def _tally(tally: Tally, count: MediaCount | None) -> None:
+    if count is None:
+        return
+    tally.packets += sum(count.packets)
+    last = [at for at in (tally.last_packet_ms, *count.last_packet_ms) if at is not None]
+    tally.last_packet_ms = max(last, default=None)
 
 
 def counted(house: House, event: MediaCounted, now: Now) -> list[Command]:
@@ -93,11 +103,14 @@ def _forget_relayed(house: House, address: tuple[str, int], session_id: str) -> 
 
 
 def count_fields(count: MediaCount | None, parties: tuple[PartyId, PartyId]) -> dict[str, JsonValue]:
-    """Packets and bytes each way, named by direction: `a_to_b` is from the first party to the second."""
+    """Packets and bytes each way and when the last was forwarded, by direction: `a_to_b` is from the first
+    party to the second."""
     packets, octets = (count.packets, count.bytes) if count else ((0, 0), (0, 0))
+    last = count.last_packet_ms if count else (None, None)
     return {
         "parties": list(parties),
         "packets": {"a_to_b": packets[0], "b_to_a": packets[1]},
         "bytes": {"a_to_b": octets[0], "b_to_a": octets[1]},
+        "last_packet_ms": {"a_to_b": last[0], "b_to_a": last[1]},
         "dropped": dict(count.dropped) if count else {},
     }

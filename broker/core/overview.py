@@ -8,10 +8,12 @@ from itertools import chain, islice
 from typing import Any
 
 from auth.principal import Guest, Insider, PartyId
+from broker.audit.record import JsonValue
 from broker.core.call import Call
 from broker.core.clock import Now
 from broker.core.house import Connection, House, Visit
 from broker.policy.decision import Decision
+from broker.policy.stop import Scope, ScopeKind, Stop
 
 MAX_ROWS = 1000
 """Shown at once; the rest is counted."""
@@ -62,6 +64,55 @@ class LiveSession:
             "age_seconds": None if opened is None else max(0, now.wall_seconds - opened),
             "until": self.until,
         }
+
+
+def emergency_overview(house: House) -> dict[str, JsonValue]:
+    """Stops that are latched, lifts that wait for their approval, and the last rehearsal."""
+    return {
+        "stops": [_stop(house, stop) for stop in house.gate.stops.values()],
+        "drill": None
+        if house.drill is None
+        else {
+            "scope": str(house.drill.scope),
+            "at_ms": house.drill.at_ms,
+            "would_end": dict(house.drill.would_end),
+        },
+    }
+
+
+def _stop(house: House, stop: Stop) -> dict[str, JsonValue]:
+    tally = house.tallies.get(stop.scope)
+    lift = house.lifts.get(stop.scope)
+    said = {
+        name: None if text is None else text.reveal()
+        for name, text in (("login", stop.login), ("told_by", stop.told_by), ("reason", stop.reason))
+    }
+    return {
+        "scope": str(stop.scope),
+        "since_ms": stop.since_ms,
+        "how": stop.how,
+        "by": stop.by,
+        **said,
+        "known": _known(house, stop.scope),
+        "ended": None if tally is None else dict(tally.ended),
+        "packets": None if tally is None else tally.packets,
+        "last_packet_ms": None if tally is None else tally.last_packet_ms,
+        "lift": None
+        if lift is None
+        else {"by": lift.by, "login": lift.login.reveal(), "until_ms": lift.until_ms},
+    }
+
+
+def _known(house: House, scope: Scope) -> bool:
+    """Whether the policy in force has the zone or peer: otherwise the stop covers nobody."""
+    policy = house.gate.policy.loaded.policy
+    match scope.kind:
+        case ScopeKind.ZONE:
+            return any(zone.id == scope.name for zone in policy.zones)
+        case ScopeKind.PEER:
+            return "." in scope.name or any(peer.id == scope.name for peer in policy.peers)
+        case _:
+            return True
 
 
 def live_sessions(house: House) -> tuple[list[LiveSession], int]:

@@ -8,21 +8,22 @@ whom, a few at a time: other events are handled in between.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Literal
 
 from auth.principal import Guest, Insider, PartyId
 from broker.core import calling, leaving, program, sharing, visit
-from broker.core.answers import denial
+from broker.core.answers import denial, entry_refused
 from broker.core.call import Call
 from broker.core.clock import Deadline, Now
 from broker.core.commands import Answer, Command, ConnectionId, Narrowing, Tell
-from broker.core.errors import NOT_SIGNED_IN, POLICY_REFUSED
+from broker.core.errors import NOT_SIGNED_IN
 from broker.core.events import PeopleChanged, PolicyApplied, PolicyRefused
 from broker.core.frames import PresenceStatus
 from broker.core.house import Connection, House, PolicyAlarm, PolicyInForce
 from broker.core.presence import lost_sight, presence_narrowed
 from broker.core.reach import ask_entry, ask_everywhere, denial_in, places, verdict
 from broker.core.recording import draft, named
-from broker.policy.decision import Decision, Obligation
+from broker.policy.decision import Code, Decision, Obligation
 from config.policy.action import Action
 from config.policy.client import ClientEffect
 
@@ -52,7 +53,7 @@ def policy_applied(house: House, event: PolicyApplied, now: Now) -> list[Command
     )
     # The journal has the record at once: this policy does not come into force without one, and what it allows
     # is recorded after it.
-    return [Narrowing(records=(record,)), *_everything(house, now)]
+    return [Narrowing(records=(record,)), *everything(house, now)]
 
 
 def policy_refused(house: House, event: PolicyRefused, now: Now) -> list[Command]:
@@ -104,10 +105,11 @@ def clock(house: House, deadline: Deadline, now: Now) -> list[Command]:
     review = house.review
     if review.asked_at_unix_seconds <= now.wall_seconds < review.holds_until_unix_seconds:
         return []
-    return _everything(house, now)
+    return everything(house, now)
 
 
-def _everything(house: House, now: Now) -> list[Command]:
+def everything(house: House, now: Now) -> list[Command]:
+    """Ask about all that is open again."""
     house.review.asked_at_unix_seconds = now.wall_seconds
     house.review.holds_until_unix_seconds = house.gate.policy.next_change(now.wall_seconds)
     _queue(house, "call", house.calls)
@@ -202,7 +204,8 @@ def _call_again(house: House, call: Call, now: Now) -> list[Command]:
         denied = denial_in(decisions)
         if denied is not None:
             record = draft("decision.denied", call.call_id, basis=(denied,))
-            return [Narrowing(records=(record,)), calling.end(house, call, "policy", None, denied)]
+            reason = _reason(denied)
+            return [Narrowing(records=(record,)), calling.end(house, call, reason, None, denied)]
     ended, of_share = _share_again(house, call, now)
     return [*ended, *calling.narrow(house, call, decisions, of_share, now)]
 
@@ -218,7 +221,11 @@ def _share_again(house: House, call: Call, now: Now) -> tuple[list[Command], tup
         sharing.narrow_share(house, call, decision, now)
         return [], (decision,)
     record = draft("decision.denied", call.call_id, basis=(decision,))
-    return [Narrowing(records=(record,)), *sharing.end_share(house, call, "policy")], ()
+    return [Narrowing(records=(record,)), *sharing.end_share(house, call, _reason(decision))], ()
+
+
+def _reason(denied: Decision) -> Literal["policy", "emergency_stop"]:
+    return "emergency_stop" if denied.code is Code.STOPPED else "policy"
 
 
 def _connection_again(house: House, connection: Connection, now: Now) -> list[Command]:
@@ -232,7 +239,7 @@ def _connection_again(house: House, connection: Connection, now: Now) -> list[Co
         basis=(decision,) if decision is not None else (),
         personal=named("party", connection.principal, connection.source),
     )
-    return [Narrowing((), told, (record,)), *leaving.close(house, connection, POLICY_REFUSED)]
+    return [Narrowing((), told, (record,)), *leaving.close(house, connection, entry_refused(decision))]
 
 
 def _program_again(house: House, connection: Connection) -> list[Command]:

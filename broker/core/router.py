@@ -11,6 +11,7 @@ from broker.core import (
     calling,
     chat,
     connection,
+    emergency,
     invitation,
     media,
     negotiation,
@@ -58,6 +59,16 @@ def handle(house: House, event: e.Event, now: Now) -> list[Command]:
             return administration.view(house, event, now)
         case e.SessionEndRequested():
             return administration.end_session(house, event, now)
+        case e.EmergencyRequested():
+            return emergency.requested(house, event, now)
+        case e.LatchFound():
+            return emergency.latch_found(house, event, now)
+        case e.LatchMissing():
+            return emergency.latch_missing(house, event, now)
+        case e.DrillFound():
+            return emergency.drill_found(house, event, now)
+        case e.StopLifted():
+            return emergency.stop_lifted(house, event, now)
         case e.UndeliveredRead():
             return chat.deliver_undelivered(house, event, now)
         case e.Started():
@@ -158,6 +169,10 @@ def _due(house: House, deadline: Deadline, now: Now) -> list[Command]:
             return review.next_slice(house, deadline, now)
         case "call.share":
             return sharing.limit_reached(house, deadline, now)
+        case "emergency.settled":
+            return emergency.settled(house, deadline, now)
+        case "emergency.lift":
+            return emergency.lift_expired(house, deadline, now)
         case "invitation.expiry":
             return invitation.expired(house, deadline, now)
         case "visit.expiry":

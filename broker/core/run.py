@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from broker.core import calling
+from broker.core import calling, emergency
 from broker.core.answers import reply
 from broker.core.clock import Now
 from broker.core.commands import Answer, CloseConnection, Command, Narrowing, Note
@@ -58,7 +58,8 @@ def started(house: House, event: Started, now: Now) -> list[Command]:
         by=None,
         rules=len(policy.policy.rules),
     )
-    return [Note((draft("node.started"), applied, *lost))]
+    stops = emergency.resumed(house, event.stops, event.latches, now)
+    return [*stops, Note((draft("node.started"), applied, *lost))]
 
 
 def stopping(house: House, event: Stopping, now: Now) -> list[Command]:

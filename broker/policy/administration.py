@@ -1,6 +1,6 @@
 """Administration: who may work on the edge itself, as a small policy of its own that the settings make.
 
-Three rules that allow, one for each role, and the zones of the organisation's policy, so that a person whose
+Rules that allow, one for each role, and the zones of the organisation's policy, so that a person whose
 network and directory contradict each other is refused here as everywhere. No rule of the organisation speaks
 of administration, and none of these speaks of anything else.
 """
@@ -30,13 +30,20 @@ class Role(StrEnum):
     """Changes the policy."""
     AUDITOR = "auditor"
     """Sees sessions and policy, and changes nothing."""
+    RECOVERY = "recovery"
+    """Stops and lifts stops with an account of the settings, also when the directory is gone."""
 
 
 ACTION_OF_ROLE: dict[Role, Action] = {
     Role.OPERATOR: Action.ADMIN_OPERATE,
     Role.POLICY_ADMINISTRATOR: Action.ADMIN_SET_POLICY,
     Role.AUDITOR: Action.ADMIN_AUDIT,
+    Role.RECOVERY: Action.ADMIN_EMERGENCY,
 }
+_PRESS_THE_BUTTON = (Role.OPERATOR, Role.POLICY_ADMINISTRATOR)
+"""Roles that may stop communication and lift stops beside what they are for."""
+RECOVERY_GROUP = "recovery accounts of the settings"
+"""What those accounts are in instead of a group of the directory."""
 
 
 class View(StrEnum):
@@ -50,6 +57,7 @@ class View(StrEnum):
     POLICY_DIFF = "policy.diff"
     POLICY_REPLAY = "policy.replay"
     POLICY_APPLY = "policy.apply"
+    EMERGENCY = "emergency"
 
 
 _POLICY_PAGES = (Action.ADMIN_SET_POLICY, Action.ADMIN_AUDIT)
@@ -62,6 +70,7 @@ ACTIONS_OF_VIEW: dict[View, tuple[Action, ...]] = {
     View.POLICY_DIFF: _POLICY_PAGES,
     View.POLICY_REPLAY: _POLICY_PAGES,
     View.POLICY_APPLY: (Action.ADMIN_SET_POLICY,),
+    View.EMERGENCY: tuple(ACTION_OF_ROLE.values()),
 }
 """Any one of them lets a person see it."""
 
@@ -85,10 +94,11 @@ def in_role(insider: Insider, role: Role, groups: GroupOfRole) -> Insider:
 
 
 def _rule(role: Role, group: str) -> Rule:
+    button = frozenset({Action.ADMIN_EMERGENCY}) if role in _PRESS_THE_BUTTON else frozenset()
     return Rule.model_construct(
         id=f"admin.{role}",
         effect=Effect.ALLOW,
-        actions=frozenset({ACTION_OF_ROLE[role]}),
+        actions=frozenset({ACTION_OF_ROLE[role]}) | button,
         who=Who(groups=(group,)),
         owner="settings",
         reason=f"[admin] of the settings names this group for the role of {role.replace('_', ' ')}.",

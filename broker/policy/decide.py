@@ -6,7 +6,7 @@ among the allows that match, the strictest limit counts. The order of rules mean
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 
 from auth.principal import Guest, Insider
@@ -25,6 +25,7 @@ from broker.policy.inputs import recorded_inputs
 from broker.policy.question import Question
 from broker.policy.sentences import admin_sentence, user_sentence
 from broker.policy.sides import Located, Side, sides_of
+from broker.policy.stop import Scope, stopped
 from config.policy.action import Action
 from config.policy.peer import PeerMode
 from config.policy.rule import CounterpartKind, Direction, Effect, Presence
@@ -42,14 +43,25 @@ class _Verdict:
     limits: Limits = UNLIMITED
 
 
-def decide(policy: PolicyIndex, question: Question, decision_id: str, *, explained: bool = False) -> Decision:
-    """Answer a question. Pure, and raises nothing: what cannot be understood is denied.
+def decide(
+    policy: PolicyIndex,
+    question: Question,
+    decision_id: str,
+    stops: Collection[Scope] = (),
+    *,
+    explained: bool = False,
+) -> Decision:
+    """Answer a question. Pure, and raises nothing: what cannot be understood is denied. `stops` are the
+    emergency stops that are latched: they come before every rule.
 
     `explained` reads also the rules that speak of other people, to say why each of them lost; it never
     changes the answer, and costs as much as the policy is long."""
     located = Located.of(policy, question)
     inputs = recorded_inputs(policy, question, located)
-    verdict = _judge(policy, question, located, explained)
+    if stops and stopped(stops, question, inputs):
+        verdict = _Verdict(Code.STOPPED)
+    else:
+        verdict = _judge(policy, question, located, explained)
     allowed = verdict.code is Code.ALLOWED
     rule_ids = tuple(sorted({read.rule.id for read in verdict.determining}))
     return Decision(

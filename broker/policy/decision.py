@@ -44,6 +44,8 @@ class Code(StrEnum):
     """A party that has not signed in."""
     WRONG_PARTIES = "POLICY_WRONG_PARTIES"
     """The action does not exist between such parties (a guest inviting, a call with nobody)."""
+    STOPPED = "POLICY_STOPPED"
+    """An emergency stop covers it (`broker.policy.stop`); what the rules say was not the question."""
 
 
 class FailedCondition(StrEnum):

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from broker.policy.decide import decide
+from broker.policy.decision import Code
 from broker.policy.index import PolicyIndex
 from broker.policy.recorded import UnreadableDecisionError, question_of
 from config.policy.action import ADMINISTRATION
@@ -66,7 +67,8 @@ class Replay:
 
 
 def replay(candidate: PolicyIndex, recorded: Iterable[RecordedDecision]) -> Replay:
-    """Ask the candidate everything that was asked. Questions of administration are not the policy's."""
+    """Ask the candidate everything that was asked. Questions of administration, and those that an
+    emergency stop answered, are not the policy's."""
     outcome = Replay()
     for one in recorded:
         try:
@@ -74,7 +76,7 @@ def replay(candidate: PolicyIndex, recorded: Iterable[RecordedDecision]) -> Repl
         except UnreadableDecisionError as error:
             outcome.unreadable[str(error)] += 1
             continue
-        if question.action in ADMINISTRATION:
+        if question.action in ADMINISTRATION or one.decision.get("code") == Code.STOPPED:
             continue
         answer = decide(candidate, question, str(one.decision.get("id")))
         outcome.decided += 1

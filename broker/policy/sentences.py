@@ -18,6 +18,7 @@ _ADMIN_REASONS = {
     Code.PEER_UNKNOWN: "the guest's domain is not known, and some peers are blocked",
     Code.NOT_YOUR_HOST: "the guest was not invited by this counterpart",
     Code.ANONYMOUS: "a party has not signed in",
+    Code.STOPPED: "an emergency stop is latched",
     Code.WRONG_PARTIES: "the action does not exist between such parties",
 }
 
@@ -25,6 +26,8 @@ _ADMIN_REASONS = {
 def user_sentence(code: Code, inside: bool) -> str:
     if code is Code.ALLOWED:
         return "This is allowed."
+    if code is Code.STOPPED:
+        return "This has been stopped for now by the organisation."
     if code is Code.ANONYMOUS:
         return "Sign in or open your invitation first."
     if code is Code.NOT_YOUR_HOST and not inside:

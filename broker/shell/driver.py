@@ -9,15 +9,18 @@ journal and from there to the writer.
 from __future__ import annotations
 
 import asyncio
+import json
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import assert_never
 
 import structlog
 
 from auth.principal import Insider
+from broker.audit.record import JsonValue
 from broker.core import router
+from broker.core.answers import instead_of
 from broker.core.clock import Now
 from broker.core.commands import (
     Answer,
@@ -29,11 +32,12 @@ from broker.core.commands import (
     PlainEffect,
 )
 from broker.core.events import CommitFailed, Event, RecordResumed, Ticked
-from broker.core.gate import Gate, Receipt
+from broker.core.gate import Receipt
 from broker.core.house import AdminSignIn, House, PolicyAlarm, PolicyInForce
-from broker.core.overview import LiveSession, live_sessions
+from broker.core.overview import LiveSession, emergency_overview, live_sessions
 from broker.core.review import people_known
 from broker.policy.index import PolicyIndex
+from broker.policy.stop import Scope, Stop
 from broker.shell.effects import Effects
 from broker.shell.journal import Journal, JournalEntry
 from broker.shell.store import Entry
@@ -109,6 +113,24 @@ class Driver:
     def admin_of(self, token_digest: str) -> AdminSignIn | None:
         """Whose sign-in at the admin listener this is."""
         return self._house.admin_sign_ins.get(token_digest)
+
+    @property
+    def stops(self) -> Mapping[Scope, Stop]:
+        """The emergency stops that are latched."""
+        return self._house.gate.stops
+
+    def emergency(self) -> dict[str, JsonValue]:
+        """What is stopped, what is about to be lifted, and what the last rehearsal found."""
+        return emergency_overview(self._house)
+
+    @property
+    def latches_missed(self) -> int:
+        """How often the file of a stop was gone that nobody had lifted."""
+        return self._house.latches_missed
+
+    def emergency_status(self) -> str:
+        """The same as text."""
+        return json.dumps(self.emergency(), sort_keys=True)
 
     @property
     def policy(self) -> PolicyIndex:
@@ -222,9 +244,17 @@ class Driver:
     def _let_out(self, pending: _Pending) -> None:
         command = pending.command
         if isinstance(command, Opening):
-            if pending.receipt is not None:
-                self._effects.open(Gate.recorded(command, pending.receipt))
+            if pending.receipt is None:
+                return
+            recorded = self._house.gate.recorded(command, pending.receipt)
+            if recorded is None:
+                self._plain(instead_of(command.on_failure))
+                self.submit(CommitFailed((command.scope,), outage=False))
+                return
+            outcomes = self._effects.open(recorded)
             self._plain(command.then)
+            for outcome in outcomes:
+                self.submit(outcome)
         else:
             self._plain(command.effects)
 

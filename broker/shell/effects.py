@@ -18,6 +18,7 @@ from broker.core.commands import (
     AllowPayloadTypes,
     CloseConnection,
     ConnectionId,
+    Latch,
     LimitMedia,
     NarrowingEffect,
     PlainEffect,
@@ -27,14 +28,17 @@ from broker.core.commands import (
     ReplyRefused,
     RequestId,
     Show,
+    SilenceMedia,
     StopPayloadTypes,
     Tell,
+    Unlatch,
     WithdrawMedia,
 )
-from broker.core.events import Event, MediaCount, MediaWithdrawn
+from broker.core.events import Event, MediaCount, MediaWithdrawn, StopLifted
 from broker.core.frame_codec import encode
 from broker.core.frames import Frame
 from broker.core.gate import Recorded
+from broker.policy.stop import Scope, Stop
 
 
 class Outbox(Protocol):
@@ -71,9 +75,23 @@ class MediaLink(Protocol):
     def limit(self, session_id: str, until_unix_seconds: int, bits_per_second: int | None) -> None:
         """For no longer and no faster than that; nothing for a session that is not admitted."""
 
+    def silence(self, session_ids: frozenset[str] | None) -> None:
+        """Nothing of these sessions, of any for None, is forwarded once this returns; each is still to be
+        withdrawn."""
+
     def withdraw(self, session_id: str) -> MediaCount | None:
         """Remove every row of the session; when this returns nothing can be forwarded by them. None if there
         were none."""
+
+
+class LatchKeeper(Protocol):
+    """Where emergency stops outlive the process."""
+
+    def put(self, stop: Stop) -> bool:
+        """Whether it is latched now."""
+
+    def remove(self, scope: Scope) -> bool:
+        """Whether it is latched no more."""
 
 
 @dataclass(slots=True)
@@ -81,13 +99,16 @@ class Effects:
     """Performs what the driver lets out."""
 
     media: MediaLink
+    latches: LatchKeeper
     read_undelivered: Callable[[ReadUndelivered], None]
     outboxes: dict[ConnectionId, Outbox] = field(default_factory=dict)
     replies: dict[RequestId, asyncio.Future[ReplyRefused | None]] = field(default_factory=dict)
     """Requests that wait; None means granted."""
 
-    def open(self, recorded: Recorded) -> None:
-        """Perform effects that open, for which the gate vouches that they are on record."""
+    def open(self, recorded: Recorded) -> list[Event]:
+        """Perform effects that open, for which the gate vouches that they are on record; their outcomes,
+        where they have any, are events."""
+        outcomes: list[Event] = []
         for effect in recorded.effects:
             match effect:
                 case Show():
@@ -98,8 +119,11 @@ class Effects:
                     )
                 case ReplyGranted():
                     self._reply(effect.request_id, None)
+                case Unlatch():
+                    outcomes.append(StopLifted(effect.scope, self.latches.remove(effect.scope)))
                 case _:
                     assert_never(effect)
+        return outcomes
 
     def plain(self, effect: PlainEffect) -> None:
         """Perform an effect that opens nothing."""
@@ -131,7 +155,8 @@ class Effects:
             case StopPayloadTypes():
                 self.media.stop_payload_types(effect.session_id, effect.party, effect.payload_types)
             case CloseConnection():
-                self._send(effect.connection_id, error(effect.row))
+                last_word = error(effect.row, return_after=effect.return_after_seconds)
+                self._send(effect.connection_id, last_word)
                 outbox = self.outboxes.get(effect.connection_id)
                 if outbox is not None:
                     outbox.close(effect.row.http_status, effect.row.code)
@@ -139,6 +164,10 @@ class Effects:
                 self.media.limit(effect.session_id, effect.until_unix_seconds, effect.bits_per_second)
             case ReplyDone():
                 self._reply(effect.request_id, None)
+            case Latch():
+                self.latches.put(effect.stop)
+            case SilenceMedia():
+                self.media.silence(effect.session_ids)
             case _:
                 assert_never(effect)
         return None

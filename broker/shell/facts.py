@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import TypeVar
 
 from auth.directory import Directory, DirectoryEntry, EntryState
 from auth.principal import Guest, Insider, PartyId
 from broker.audit.history import Record
 from broker.core.clock import Now
-from broker.core.events import Started, StoredMessage
+from broker.core.events import LatchFound, Started, StoredMessage
 from broker.shell.store import Store
 
 READ_TIMEOUT_SECONDS = 5.0
@@ -108,10 +109,10 @@ class Facts:
         entry = await self._directory.find(login)
         return insider_of(entry) if entry is not None and entry.state is EntryState.ACTIVE else None
 
-    async def started(self) -> Started:
-        """What the previous run left."""
+    async def started(self, latches: tuple[LatchFound, ...]) -> Started:
+        """What the previous run left, and the emergency stops on disk."""
         now = self._clock().wall_seconds
-        return await self._read(lambda: self._store.started(now))
+        return replace(await self._read(lambda: self._store.started(now)), latches=latches)
 
     async def _read(self, query: Callable[[], Value]) -> Value:
         loop = asyncio.get_running_loop()

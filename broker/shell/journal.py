@@ -37,7 +37,14 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
 from auth.personal import Personal
 from auth.principal import PartyId
 from broker.audit.record import Draft, RecordError
-from broker.core.commands import EndSignIn, EndVisit, NarrowingWrite, RevokeInvitation
+from broker.core.commands import (
+    EndEverySignIn,
+    EndSignIn,
+    EndSignInsOf,
+    EndVisit,
+    NarrowingWrite,
+    RevokeInvitation,
+)
 
 _GENERATION = struct.Struct("<Q")
 _ENTRY = struct.Struct("<II")
@@ -246,6 +253,8 @@ class UnreadableEntryError(ValueError):
 
 _WRITES: dict[str, Callable[[str], NarrowingWrite]] = {
     "EndSignIn": EndSignIn,
+    "EndSignInsOf": lambda party: EndSignInsOf(PartyId(party)),
+    "EndEverySignIn": lambda _: EndEverySignIn(),
     "RevokeInvitation": RevokeInvitation,
     "EndVisit": lambda guest: EndVisit(PartyId(guest)),
 }
@@ -263,7 +272,9 @@ class _Body(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True)
     wall_ms: Annotated[int, Field(ge=0, le=_MAX_WALL_MS)]
     records: list[_Record]
-    writes: list[tuple[Literal["EndSignIn", "RevokeInvitation", "EndVisit"], str]]
+    writes: list[
+        tuple[Literal["EndSignIn", "EndSignInsOf", "EndEverySignIn", "RevokeInvitation", "EndVisit"], str]
+    ]
 
 
 def _encode(entry: JournalEntry) -> bytes:
@@ -281,6 +292,10 @@ def _encode(entry: JournalEntry) -> bytes:
         match write:
             case EndSignIn(token_digest=key) | RevokeInvitation(invitation_id=key) | EndVisit(guest=key):
                 writes.append([type(write).__name__, key])
+            case EndSignInsOf(party=key):
+                writes.append([type(write).__name__, key])
+            case EndEverySignIn():
+                writes.append([type(write).__name__, ""])
     return json.dumps({"wall_ms": entry.wall_ms, "records": records, "writes": writes}).encode()
 
 

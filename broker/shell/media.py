@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import ssl
+import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -94,6 +95,10 @@ class RelayMedia:
             until = min(until_unix_seconds, admitted.until_unix_seconds)
             self.admit(session_id, admitted.parties, until, min(rates, default=None))
 
+    def silence(self, session_ids: frozenset[str] | None) -> None:
+        """See `effects.MediaLink.silence`."""
+        self.relay.silence(session_ids)
+
     def withdraw(self, session_id: str) -> MediaCount | None:
         counters = self.relay.remove_session(session_id)
         admitted = self._admitted.pop(session_id, None)
@@ -179,8 +184,19 @@ def media_count(parties: tuple[PartyId, PartyId], counters: SessionCounters) -> 
         for reason, count in direction.drops.items():
             dropped[reason.value] = dropped.get(reason.value, 0) + count
     return MediaCount(
-        parties, (there.packets, back.packets), (there.bytes, back.bytes), tuple(sorted(dropped.items()))
+        parties,
+        (there.packets, back.packets),
+        (there.bytes, back.bytes),
+        tuple(sorted(dropped.items())),
+        (_wall_ms(there.last_seen), _wall_ms(back.last_seen)),
     )
+
+
+def _wall_ms(monotonic_seconds: float | None) -> int | None:
+    """The time of day of a moment of the monotonic clock."""
+    if monotonic_seconds is None:
+        return None
+    return int((time.time() - time.monotonic() + monotonic_seconds) * 1000)
 
 
 def _core_event(event: RelayEvent) -> Event | None:

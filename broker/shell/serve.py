@@ -18,6 +18,7 @@ from auth.directory import Directory
 from auth.invitation import NONCE_BYTES, InvitationSigner
 from auth.ldif import LdifDirectory
 from auth.principal import PartyId
+from auth.recovery import RecoveryAccounts
 from auth.throttle import SignInThrottle
 from broker.audit.checkpoint import SigningKey
 from broker.audit.heads_file import HeadsFile
@@ -30,7 +31,7 @@ from broker.core.frames import IceServer
 from broker.core.gate import Gate
 from broker.core.house import House, HouseRules
 from broker.core.refusals import Refusals
-from broker.policy.administration import Role
+from broker.policy.administration import RECOVERY_GROUP, Role
 from broker.shell.data_lock import data_lock
 from broker.shell.driver import Driver
 from broker.shell.effects import Effects
@@ -42,6 +43,7 @@ from broker.shell.gateway.inside import inside_app
 from broker.shell.gateway.outside import outside_app
 from broker.shell.gateway.pages import Pages
 from broker.shell.journal import Journal
+from broker.shell.latches import EMERGENCY_DIRECTORY, Latches, watch_latches
 from broker.shell.media import MADE_SECRET_BYTES, RelayMedia, running_media
 from broker.shell.metrics import Metrics
 from broker.shell.people import watch_ldif
@@ -120,7 +122,8 @@ async def running_edge(settings: Settings, parts: Parts) -> AsyncIterator[Edge]:
             background.add(task)
             task.add_done_callback(background.discard)
 
-        driver, effects = _driver(settings, parts, media, facts, start, journal)
+        latches = Latches(settings.data_directory / EMERGENCY_DIRECTORY)
+        driver, effects = _driver(settings, parts, media, facts, start, journal, latches)
         writer = Writer(store, heads, driver.settled)
         driver.attach(writer)
         writer.start()
@@ -138,7 +141,9 @@ async def running_edge(settings: Settings, parts: Parts) -> AsyncIterator[Edge]:
             metrics,
             read_clock,
             policy_file,
+            RecoveryAccounts(settings.emergency.recovery_accounts),
         )
+        stack.push_async_callback(edge.recovery.close)
         _watch(edge)
         start(metrics.measure_loop_lag())
         start(media.report(driver.submit))
@@ -148,7 +153,8 @@ async def running_edge(settings: Settings, parts: Parts) -> AsyncIterator[Edge]:
         if isinstance(parts.directory, LdifDirectory) and settings.directory.ldif_file is not None:
             path = settings.directory.ldif_file
             start(watch_ldif(parts.directory, path, facts, driver.present_people, driver.submit))
-        driver.submit(await facts.started())
+        driver.submit(await facts.started(latches.on_disk()))
+        start(watch_latches(latches, driver))
         try:
             async with _listeners(edge, parts.tls):
                 log.info(
@@ -198,6 +204,7 @@ def _driver(
     facts: Facts,
     start: Callable[[Coroutine[None, None, None]], None],
     journal: Journal,
+    latches: Latches,
 ) -> tuple[Driver, Effects]:
     signer = _signer(parts)
     gateway = settings.gateway
@@ -229,7 +236,7 @@ def _driver(
     house = House(
         gate, fresh_id, rules, ice_server_for, invitation_link, Refusals(settings.audit.refusal_table_rows)
     )
-    effects = Effects(media, read_undelivered)
+    effects = Effects(media, latches, read_undelivered)
     driver = Driver(house, effects, journal, read_clock, settings.gateway.max_pending_commits)
     return driver, effects
 
@@ -242,7 +249,8 @@ def _administrators(settings: Settings) -> dict[Role, str]:
         Role.POLICY_ADMINISTRATOR: admin.policy_administrator_group,
         Role.AUDITOR: admin.auditor_group,
     }
-    return {role: group for role, group in groups.items() if group is not None}
+    named = {role: group for role, group in groups.items() if group is not None}
+    return named | ({Role.RECOVERY: RECOVERY_GROUP} if settings.emergency.recovery_accounts else {})
 
 
 def _signer(parts: Parts) -> InvitationSigner:
@@ -269,6 +277,14 @@ def _watch(edge: Edge) -> None:
         "turngate_policy_refused",
         "1 while the policy file cannot be used and an older policy is in force.",
         lambda: edge.driver.policy_state[1] is not None,
+    )
+    edge.metrics.watch(
+        "turngate_emergency_stops", "Emergency stops that are latched.", lambda: len(edge.driver.stops)
+    )
+    edge.metrics.watch(
+        "turngate_emergency_latches_missed",
+        "How often the file of a stop was gone that nobody had lifted.",
+        lambda: edge.driver.latches_missed,
     )
     edge.metrics.registry.register(RelayCollector(edge.media.relay.counters))
 

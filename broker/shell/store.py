@@ -21,7 +21,7 @@ from auth.principal import Guest, PartyId
 from broker.audit import schema as audit_schema
 from broker.audit.history import Record
 from broker.audit.ledger import Ledger
-from broker.audit.query import open_sessions, records_of_type
+from broker.audit.query import latched_stops, open_sessions, records_of_type
 from broker.audit.record import Draft
 from broker.core import commands as c
 from broker.core.events import LostSession, Started, StoredInvitation, StoredVisit
@@ -171,6 +171,7 @@ class Store:
             ).all()
             visits = connection.execute(select(VISITS).where(VISITS.c.expires_at > now_unix_seconds)).all()
             lost = open_sessions(connection)
+            stops = latched_stops(connection)
         return Started(
             tuple(
                 StoredInvitation(
@@ -185,6 +186,7 @@ class Store:
             ),
             tuple(StoredVisit(_guest(row), row.token_digest, row.admitted, row.expires_at) for row in visits),
             tuple(LostSession(session.session_id, session.kind, session.last_counters) for session in lost),
+            stops,
         )
 
     def policy_history(self, limit: int) -> list[Record]:
@@ -274,6 +276,10 @@ def _write(connection: Connection, write: c.Write) -> None:
             connection.execute(statement.on_conflict_do_update(index_elements=["guest"], set_=row))
         case c.EndSignIn():
             connection.execute(delete(SIGN_INS).where(SIGN_INS.c.token_digest == write.token_digest))
+        case c.EndSignInsOf():
+            connection.execute(delete(SIGN_INS).where(SIGN_INS.c.party == write.party))
+        case c.EndEverySignIn():
+            connection.execute(delete(SIGN_INS))
         case c.RevokeInvitation():
             connection.execute(delete(INVITATIONS).where(INVITATIONS.c.invitation_id == write.invitation_id))
         case c.EndVisit():

@@ -4,19 +4,24 @@
  * @import {AdminSignIn} from "./elements/tg-admin-sign-in.js"
  * @import {AdminPage} from "./elements/admin-page.js"
  * @import {Role} from "./protocol/admin.js"
+ * @import {Stop} from "./protocol/emergency.js"
  */
 
 import "./elements/tg-admin-sign-in.js";
+import "./elements/tg-emergency.js";
 import "./elements/tg-explain.js";
 import "./elements/tg-policy.js";
 import "./elements/tg-replay.js";
 import "./elements/tg-sessions.js";
+import { setText } from "./elements/markup.js";
 import { PAGES, plain, ROLES } from "./protocol/admin.js";
+import { bannerWords } from "./protocol/emergency.js";
 import { get, post } from "./protocol/http.js";
 import { part } from "./workspace.js";
 
 const signIn = /** @type {AdminSignIn} */ (part("tg-admin-sign-in"));
-const pages = ["tg-sessions", "tg-policy", "tg-explain", "tg-replay"].map((name) => /** @type {AdminPage} */ (part(name)));
+const pages = ["tg-emergency", "tg-sessions", "tg-policy", "tg-explain", "tg-replay"]
+  .map((name) => /** @type {AdminPage} */ (part(name)));
 
 /** @param {string | null} farewell */
 async function enter(farewell) {
@@ -25,12 +30,20 @@ async function enter(farewell) {
   const role = signedIn ? /** @type {Role} */ (me.body["role"]) : null;
   part(".desk").hidden = role === null;
   part(".entry").hidden = role !== null;
+  warn([]);
   for (const page of pages) page.open(role !== null && PAGES[role].includes(page.localName) ? role : null);
   if (role !== null && me.ok) {
     part(".who").textContent = `${plain(me.body["login"])}, ${ROLES[role].toLowerCase()}`;
   } else {
     signIn.open(me.ok ? String(me.body["notice"] ?? "") : "", farewell ?? (me.ok ? null : me.sentence));
   }
+}
+
+/** @param {Stop[]} stops */
+function warn(stops) {
+  const words = bannerWords(stops);
+  part(".banner").hidden = words === "";
+  setText(part(".banner"), words);
 }
 
 async function signOut() {
@@ -40,5 +53,6 @@ async function signOut() {
 
 signIn.addEventListener("signed-in", () => void enter(null));
 part(".sign-out").addEventListener("click", () => void signOut());
+part(".pages").addEventListener("stops", (event) => warn(/** @type {CustomEvent<Stop[]>} */ (event).detail));
 part(".pages").addEventListener("signed-out", () => void enter("Your sign-in is over."));
 void enter(null);

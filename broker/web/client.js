@@ -77,6 +77,8 @@ export class Client extends EventTarget {
     switch (command.command) {
       case "connect":
         return this.#connectLater(command.lost_links);
+      case "return":
+        return this.#returnAfter(command.after_seconds);
       case "send":
         return void this.#socket.send(command.frame);
       case "announce":
@@ -111,6 +113,12 @@ export class Client extends EventTarget {
     this.#reconnect = window.setTimeout(() => this.#socket.open(), delay_ms);
   }
 
+  /** @param {number} seconds */
+  #returnAfter(seconds) {
+    clearTimeout(this.#reconnect);
+    this.#reconnect = window.setTimeout(() => this.dispatch({ event: "link.return" }), seconds * 1000);
+  }
+
   /**
    * A refused upgrade looks to the page like any other lost connection, so it asks whether it is still known.
    * @param {number} code
@@ -118,7 +126,7 @@ export class Client extends EventTarget {
    */
   async #lost(code, everOpened) {
     if (!everOpened && !(await this.#stillKnown())) this.dispatch({ event: "link.signed_out" });
-    else this.dispatch({ event: "link.lost", code });
+    else this.dispatch({ event: "link.lost", code, now_ms: Date.now() });
   }
 
   /**

@@ -97,7 +97,8 @@ function show() {
 
 // First the page makes room, then the elements show themselves and take the focus.
 client.addEventListener("change", show);
-handOut(client, ["tg-connection", "tg-waiting", "tg-call", "tg-chat", "tg-ring", "tg-problems", "tg-program", "tg-announcer"]);
+handOut(client, ["tg-connection", "tg-waiting", "tg-call", "tg-chat", "tg-ring", "tg-problems", "tg-program",
+  "tg-stopped", "tg-announcer"]);
 join.addEventListener("acknowledged", (event) => {
   name = /** @type {CustomEvent<string>} */ (event).detail;
   chooseDevices();

@@ -56,7 +56,7 @@ function show() {
 // First the page makes room, then the elements show themselves and take the focus.
 client.addEventListener("change", show);
 handOut(client, ["tg-connection", "tg-profile", "tg-lobby", "tg-contacts", "tg-invitations", "tg-call", "tg-chat", "tg-ring",
-  "tg-problems", "tg-program", "tg-announcer"]);
+  "tg-problems", "tg-program", "tg-stopped", "tg-announcer"]);
 signIn.addEventListener("signed-in", enter);
 part("tg-profile").addEventListener("sign-out", () => void signOut());
 void askToSignIn(null);

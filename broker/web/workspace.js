@@ -13,6 +13,7 @@ import "./elements/tg-connection.js";
 import "./elements/tg-problems.js";
 import "./elements/tg-program.js";
 import "./elements/tg-ring.js";
+import "./elements/tg-stopped.js";
 import { unread } from "./protocol/conversations.js";
 import { nameWithSide } from "./protocol/words.js";
 

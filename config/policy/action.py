@@ -23,8 +23,12 @@ class Action(StrEnum):
     ADMIN_OPERATE = "admin.operate"
     ADMIN_SET_POLICY = "admin.set_policy"
     ADMIN_AUDIT = "admin.audit"
+    ADMIN_EMERGENCY = "admin.emergency"
+    """Stop communication, rehearse that, and, two people together, lift it."""
 
 
-ADMINISTRATION = frozenset({Action.ADMIN_OPERATE, Action.ADMIN_SET_POLICY, Action.ADMIN_AUDIT})
+ADMINISTRATION = frozenset(
+    {Action.ADMIN_OPERATE, Action.ADMIN_SET_POLICY, Action.ADMIN_AUDIT, Action.ADMIN_EMERGENCY}
+)
 """Given by the groups that the settings' [admin] names, never by a rule: whoever writes the policy cannot
 make himself an auditor, and no mistake in it locks out those who could mend it. Has no counterpart."""

@@ -35,6 +35,8 @@ class Packet(NamedTuple):
     payload: bytes
     opens: bool
     """A TCP SYN without ACK."""
+    at: float = 0.0
+    """Unix seconds."""
 
 
 @dataclass(slots=True)
@@ -60,10 +62,11 @@ class Capture:
 
 
 @contextmanager
-def capturing(prefix: Sequence[str], interface: str, file: Path) -> Iterator[Capture]:
-    """Every packet on `interface` from now until the body ends; then the capture can be read."""
+def capturing(prefix: Sequence[str], interface: str, file: Path, only: str = "") -> Iterator[Capture]:
+    """Every packet on `interface` (`only` those of a filter in tcpdump's language) from now until the body
+    ends; then the capture can be read."""
     command = [*prefix, "tcpdump", "-i", interface, "-n", "-s", "0", "-B", "16384", "-Z", "root"]
-    command += ["--immediate-mode", "-w", str(file)]
+    command += ["--immediate-mode", "-w", str(file), *only.split()]
     capture = Capture()
     process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
     with process:
@@ -86,17 +89,17 @@ def _read(pcap: bytes, capture: Capture) -> None:
     assert struct.unpack_from("<I", pcap, 20) == (_ETHERNET,)
     at = 24
     while at < len(pcap):
-        length, original = struct.unpack_from("<II", pcap, at + 8)
+        seconds, micros, length, original = struct.unpack_from("<IIII", pcap, at)
         assert length == original, "a packet was cut"
-        _take(pcap[at + 16 : at + 16 + length], capture)
+        _take(pcap[at + 16 : at + 16 + length], seconds + micros / 1e6, capture)
         at += 16 + length
 
 
-def _take(frame: bytes, capture: Capture) -> None:
+def _take(frame: bytes, at: float, capture: Capture) -> None:
     (ethertype,) = struct.unpack_from(">H", frame, 12)
     packet = frame[14:]
     if ethertype == _IPV4:
-        capture.packets.append(_ipv4(packet))
+        capture.packets.append(_ipv4(packet)._replace(at=at))
     elif ethertype == _ARP:
         capture.others.add("arp")
     elif ethertype == _IPV6:

@@ -12,6 +12,7 @@ import pytest
 
 from broker.core import client_frames as cf
 from broker.core.commands import OpeningEffect
+from broker.core.events import Event
 from broker.core.gate import Gate, Recorded
 from broker.policy.decision import Code, Decision
 from broker.shell import writer
@@ -45,9 +46,9 @@ def watched(monkeypatch: pytest.MonkeyPatch) -> Watch:
     seen = Watch([], [])
     really_open, really_admit = Effects.open, RelayMedia.admit
 
-    def watched_open(self: Effects, recorded: Recorded) -> None:
+    def watched_open(self: Effects, recorded: Recorded) -> list[Event]:
         seen.effects.extend(recorded.effects)
-        really_open(self, recorded)
+        return really_open(self, recorded)
 
     def watched_admit(self: RelayMedia, session_id: str, *more: Any) -> None:
         seen.admissions.append(session_id)

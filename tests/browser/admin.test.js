@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 
-import { ACTIONS, age, bytes, eachWay, moment, PAGES, plain, ROLES, who } from "../../broker/web/protocol/admin.js";
+import { ACTIONS, age, bytes, eachWay, MAY_STOP, moment, PAGES, plain, ROLES, who } from "../../broker/web/protocol/admin.js";
 
 describe("figures", () => {
   test("ages are in the two largest units that say something", () => {
@@ -40,10 +40,16 @@ describe("hostile names", () => {
 });
 
 describe("roles", () => {
-  test("each has its pages, and only operators have no policy page", () => {
+  test("each has its pages: all the emergency stop, recovery only that, and operators no policy", () => {
     assert.deepEqual(Object.keys(PAGES).sort(), Object.keys(ROLES).sort());
-    assert.deepEqual(PAGES.operator, ["tg-sessions"]);
+    assert.ok(Object.values(PAGES).every((pages) => pages[0] === "tg-emergency"));
+    assert.deepEqual(PAGES.recovery, ["tg-emergency"]);
+    assert.deepEqual(PAGES.operator, ["tg-emergency", "tg-sessions"]);
     assert.ok(!PAGES.policy_administrator.includes("tg-sessions"));
+  });
+
+  test("auditors look at a stop and press nothing", () => {
+    assert.deepEqual(MAY_STOP, ["operator", "policy_administrator", "recovery"]);
   });
 
   test("every action of the policy can be asked about and none of administration", () => {

@@ -79,7 +79,7 @@ async def test_an_operator_watches_a_call_and_ends_it_and_an_auditor_only_watche
     await picture(operator, ARTEFACTS, "console-sessions-800")
 
     await operator.get_by_role("button", name="End the call").click()
-    await operator.get_by_role("button", name="now").click()
+    await operator.locator("tg-sessions").get_by_role("button", name="now").click()
     for page in (host, guest):
         await expect(
             page.get_by_text("The call was ended by an operator of the organisation.", exact=True)

@@ -19,7 +19,9 @@ SHAPELESS_PERCENT = 25
 def main() -> None:
     name, *options = sys.argv[1:]
     # What is to be measured must not have been imported before.
-    with atheris.instrument_imports(include=["relay", "config.policy", "broker.policy"]):
+    with atheris.instrument_imports(
+        include=["relay", "config.policy", "broker.policy", "broker.shell.latches"]
+    ):
         targets = importlib.import_module("tests.fuzz.targets").TARGETS
         mutate = importlib.import_module("tests.fuzz.mutation").MUTATIONS[name]
 

@@ -241,4 +241,5 @@ MUTATIONS: Final[dict[str, Mutation]] = {
     "server": script_mutation,
     "planes": any_mutation,
     "policy": text_mutation,
+    "latch": any_mutation,
 }

@@ -342,6 +342,13 @@ PLANES = {name: plane_pair.join([datagram]) for name, datagram in SHORT.items()}
 POLICY = {
     path.name: path.read_bytes() for path in (FOLDER.parent.parent / "config" / "samples").glob("policy-*")
 }
+LATCH = {
+    "all": b"stop\n",
+    "zone": b'stop-zone:finance\n{"by": "olga", "reason": "an incident"}',
+    "quoted": b"stop-user:a%20b%C3%BC\n{}",
+    "nonsense": b"STOP.txt\n\xff",
+    "drill": b"drill-all\n",
+}
 
 SEEDS = {
     "stun": STUN,
@@ -350,6 +357,7 @@ SEEDS = {
     "server": SERVER,
     "planes": PLANES,
     "policy": POLICY,
+    "latch": LATCH,
 }
 
 

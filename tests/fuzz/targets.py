@@ -9,6 +9,8 @@ from typing import Final
 
 from broker.policy.check import findings
 from broker.policy.index import PolicyIndex
+from broker.policy.stop import parse_scope
+from broker.shell.latches import latch_name, note_of, scope_of
 from config.policy.loading import PolicyError, PolicyErrors, load_policy
 from relay.stun import attributes as a
 from relay.stun import channel_data
@@ -130,6 +132,19 @@ def policy(data: bytes) -> None:
     findings(index, at_unix_seconds)
 
 
+def latch(data: bytes) -> None:
+    """A file of the emergency directory, the first line its name: a stop whose name leads back to it, or no
+    stop; and whatever else it holds is a note."""
+    name, _, content = data.partition(b"\n")
+    scope = scope_of(name.decode(errors="replace"))
+    assert (scope is not None) is name.lower().startswith(b"stop")
+    if scope is not None:
+        assert scope_of(latch_name(scope)) == scope
+        assert parse_scope(str(scope)) == scope
+    note = note_of(content)
+    assert all(said is None or len(said) <= 1000 for said in (note.by, note.reason))
+
+
 def _read(data: bytes) -> tuple[PolicyIndex | None, Sequence[PolicyError]]:
     try:
         return PolicyIndex(load_policy(data, "fuzzed")), ()
@@ -149,4 +164,5 @@ TARGETS: Final[dict[str, Target]] = {
     "server": server,
     "planes": planes,
     "policy": policy,
+    "latch": latch,
 }

@@ -6,7 +6,7 @@ the house, and whatever the core raises fails the test.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import replace
 from typing import Any
 
@@ -23,6 +23,7 @@ from broker.policy.decide import decide
 from broker.policy.decision import Decision
 from broker.policy.index import PolicyIndex
 from broker.policy.question import Question
+from broker.policy.stop import ALL, Scope, parse_scope
 from config.policy.action import Action
 from config.policy.loading import load_policy
 from tests.spec.playbook import (
@@ -61,10 +62,12 @@ DESCRIPTIONS += [sdp(extra=f"a={candidate(address)}\r\n") for address in ADDRESS
 CANDIDATES = ["", "nonsense", candidate(("10.7.0.1", 9), "host"), *map(candidate, ADDRESSES)]
 
 
-def moody(policy: PolicyIndex, question: Question, decision_id: str) -> Decision:
+def moody(
+    policy: PolicyIndex, question: Question, decision_id: str, stops: Collection[Scope] = ()
+) -> Decision:
     """Allows and denies without a pattern."""
     allows = int(decision_id[-2:]) % 3 > 0
-    return (decide if allows else deny_everything)(policy, question, decision_id)
+    return (decide if allows else deny_everything)(policy, question, decision_id, stops)
 
 
 POLICIES = [
@@ -76,6 +79,10 @@ POLICIES = [
         SIGN_IN + rule("staff", EVERYTHING, who='{ groups = ["staff"] }', presence='"folded"'),
         "revision = 2",
     )
+]
+STOPS = [
+    parse_scope(text)
+    for text in ("all", "user:u-ada", "peer:a.example", "modality:call", "modality:guests", "zone:none")
 ]
 MOODS = [decide] * 4 + [moody, allow_everything, deny_everything]
 
@@ -99,6 +106,7 @@ class World:
         outcome = self.play >> event
         for command in outcome.commands:
             if isinstance(command, Opening):
+                assert ALL not in self.play.house.gate.stops, "an opening while everything is stopped"
                 self.learn(command)
             for each in effects_of(command):
                 if isinstance(each, WithdrawMedia):
@@ -268,6 +276,19 @@ class World:
         else:
             self.play.insider(NAMES[a % len(NAMES)])
 
+    def button_is_pressed(self, a: int, b: int) -> None:
+        """Or a stop is lifted, or its file disappears."""
+        scope = STOPS[a % len(STOPS)]
+        latched = scope in self.play.house.gate.stops
+        if latched and b % 3:
+            self.run(e.StopLifted(scope, removed=b % 3 == 1))
+        elif latched:
+            self.run(e.LatchMissing(scope))
+        elif b % 4 == 0:
+            self.run(e.LatchFound(scope, None, None))
+        else:
+            self.run(e.DrillFound(scope))
+
     def edge_stops(self, a: int, b: int) -> None:
         if b % 20 == 0 and not self.stopped:
             self.stopped = True
@@ -323,6 +344,7 @@ STEPS = (
         World.stranger_knocks,
         World.somebody_is_deleted,
         World.edge_stops,
+        World.button_is_pressed,
     ]
 )
 STEP = st.tuples(st.sampled_from(STEPS), st.integers(0, 2000), st.integers(0, 2000))
@@ -331,6 +353,10 @@ STEP = st.tuples(st.sampled_from(STEPS), st.integers(0, 2000), st.integers(0, 20
 def consistent(play: Playbook) -> None:
     """What the house holds fits together."""
     house = play.house
+    if ALL in house.gate.stops:
+        assert not house.calls, "a call while everything is stopped"
+        assert not house.visits, "a visit while everything is stopped"
+        assert all(connection.closing for connection in house.connections.values())
     by_party = {(party, c) for party, held in house.by_party.items() for c in held}
     assert by_party == {(c.party, c.connection_id) for c in house.connections.values()}
     for connection in house.connections.values():

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import itertools
 from collections import defaultdict
+from collections.abc import Collection
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
@@ -45,6 +46,7 @@ from broker.policy.decide import decide
 from broker.policy.decision import UNLIMITED, Code, Decision
 from broker.policy.index import PolicyIndex
 from broker.policy.question import Question
+from broker.policy.stop import Scope
 from config.policy.loading import load_policy
 from config.policy.rule import Effect
 from tests.spec.policies import OPEN_POLICY
@@ -70,13 +72,19 @@ RULES = HouseRules(
 )
 
 
-def allow_everything(policy: PolicyIndex, question: Question, decision_id: str) -> Decision:
-    """A policy gone wrong."""
-    decision = decide(policy, question, decision_id)
+def allow_everything(
+    policy: PolicyIndex, question: Question, decision_id: str, stops: Collection[Scope] = ()
+) -> Decision:
+    """A policy gone wrong. An emergency stop is none of its business."""
+    decision = decide(policy, question, decision_id, stops)
+    if decision.code is Code.STOPPED:
+        return decision
     return replace(decision, effect=Effect.ALLOW, code=Code.ALLOWED, limits=UNLIMITED)
 
 
-def deny_everything(policy: PolicyIndex, question: Question, decision_id: str) -> Decision:
+def deny_everything(
+    policy: PolicyIndex, question: Question, decision_id: str, stops: Collection[Scope] = ()
+) -> Decision:
     """A policy that became strict overnight."""
     decision = decide(policy, question, decision_id)
     return replace(decision, effect=Effect.DENY, code=Code.DENIED, limits=UNLIMITED)
@@ -207,9 +215,11 @@ class Playbook:
     def _id(self) -> str:
         return f"{next(self._ids):06}"
 
-    def _decide(self, policy: PolicyIndex, question: Question, decision_id: str) -> Decision:
+    def _decide(
+        self, policy: PolicyIndex, question: Question, decision_id: str, stops: Collection[Scope]
+    ) -> Decision:
         self.asked.append(question)
-        return self.decide_by(policy, question, decision_id)
+        return self.decide_by(policy, question, decision_id, stops)
 
     def __rshift__(self, event: e.Event) -> Outcome:
         commands = handle(self.house, event, self.now)

@@ -19,6 +19,7 @@ from broker.core.frames import EdgeFrame, IceServer
 from broker.core.gate import Gate, Receipt
 from broker.core.house import House, HouseRules
 from broker.core.refusals import Refusals
+from broker.policy.stop import Scope, Stop
 from broker.shell.driver import Driver
 from broker.shell.effects import Effects
 from broker.shell.journal import Journal
@@ -125,6 +126,7 @@ class Rows:
     live: dict[str, tuple[PartyId, PartyId]] = field(default_factory=dict)
     bits_per_second: dict[str, int | None] = field(default_factory=dict)
     withdrawn: list[str] = field(default_factory=list)
+    silenced: list[frozenset[str] | None] = field(default_factory=list)
     sendable: dict[tuple[str, PartyId], frozenset[int]] = field(default_factory=dict)
 
     def admit(
@@ -154,10 +156,31 @@ class Rows:
         if session_id in self.live:
             self.bits_per_second[session_id] = bits_per_second
 
+    def silence(self, session_ids: frozenset[str] | None) -> None:
+        self.silenced.append(session_ids)
+
     def withdraw(self, session_id: str) -> MediaCount | None:
         self.withdrawn.append(session_id)
         parties = self.live.pop(session_id, None)
         return MediaCount(parties, (3, 4), (300, 400)) if parties else None
+
+
+class HeldLatches:
+    """Emergency stops on a disk that may be out of order."""
+
+    def __init__(self) -> None:
+        self.latched: list[Scope] = []
+        self.works = True
+
+    def put(self, stop: Stop) -> bool:
+        if self.works and stop.scope not in self.latched:
+            self.latched.append(stop.scope)
+        return self.works
+
+    def remove(self, scope: Scope) -> bool:
+        if self.works and scope in self.latched:
+            self.latched.remove(scope)
+        return self.works
 
 
 class Stage:
@@ -180,7 +203,8 @@ class Stage:
         self.house = House(gate, ids, RULES, ice, lambda i, e: f"https://outside/#{i}", Refusals(64))
         self.rows = Rows()
         self.reads: list[ReadUndelivered] = []
-        self.effects = Effects(self.rows, self.reads.append)
+        self.latches = HeldLatches()
+        self.effects = Effects(self.rows, self.latches, self.reads.append)
         self.journal = Journal(folder / "journal", journal_bytes)
         self.writer = HeldWriter()
         self.driver = Driver(self.house, self.effects, self.journal, lambda: self.now, max_pending)

@@ -25,7 +25,12 @@ from config.policy.loading import load_policy
 from tests.spec.playbook import Outcome, Playbook, effect
 from tests.spec.policies import OPEN_POLICY, SIGN_IN
 
-GROUPS = {Role.OPERATOR: "ops", Role.POLICY_ADMINISTRATOR: "policy", Role.AUDITOR: "audit"}
+GROUPS = {
+    Role.OPERATOR: "ops",
+    Role.POLICY_ADMINISTRATOR: "policy",
+    Role.AUDITOR: "audit",
+    Role.RECOVERY: "recovery",
+}
 SOURCE = Personal("10.7.9.9")
 ASKED = RequestId("r-asked")
 
@@ -87,7 +92,12 @@ def test_each_role_sees_what_its_action_gives(role: Role, view: View) -> None:
     play = house()
     person = play.insider("one", GROUPS[role])
     signs_in(play, person, role)
-    own = {"operator": "admin.operate", "policy_administrator": "admin.set_policy", "auditor": "admin.audit"}
+    own = {
+        "operator": "admin.operate",
+        "policy_administrator": "admin.set_policy",
+        "auditor": "admin.audit",
+        "recovery": "admin.emergency",
+    }
     assert is_done(looks(play, person, role, view)) is (own[role] in ACTIONS_OF_VIEW[view])
 
 

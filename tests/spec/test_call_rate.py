@@ -10,11 +10,11 @@ from auth.personal import Personal
 from broker.core.client_frames import CallAccept, CallInvite
 from broker.core.commands import AdmitMedia
 from broker.core.frames import CallCreated
-from broker.core.gate import Gate, Receipt
+from broker.core.gate import Receipt
 from broker.shell.effects import Effects
 from tests.spec.playbook import Client, Outcome, Playbook
 from tests.spec.policies import SIGN_IN, rule
-from tests.spec.stage import Rows
+from tests.spec.stage import HeldLatches, Rows
 
 LAN, VPN = Personal("10.8.0.1"), Personal("10.9.0.1")
 ZONES = "".join(
@@ -114,5 +114,7 @@ def test_the_relay_is_told_the_rate_with_the_admission() -> None:
     (ada,), (bob,) = connected(play, "ada", LAN), connected(play, "bob", LAN)
     invited = play >> ada.says(CallInvite(ref="1", to=bob.party, media=["audio"]))
     rows = Rows()
-    Effects(rows, lambda _: None).open(Gate.recorded(invited.openings[0], Receipt(1, 1)))
+    recorded = play.house.gate.recorded(invited.openings[0], Receipt(1, 1))
+    assert recorded is not None
+    Effects(rows, HeldLatches(), lambda _: None).open(recorded)
     assert rows.bits_per_second == {invited.frame(CallCreated).call_id: 64_000}

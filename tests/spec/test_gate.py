@@ -154,7 +154,9 @@ def test_a_grant_is_made_of_decisions_that_allow() -> None:
 def test_nobody_else_can_say_that_something_is_recorded() -> None:
     opening = Gate.opening("s", decided(allow_everything, Action.CHAT_SEND), (RECORD,), ())
     receipt = Receipt(1, 1)
-    assert Gate.recorded(opening, receipt).effects == ()
+    recorded = Playbook().house.gate.recorded(opening, receipt)
+    assert recorded is not None
+    assert recorded.effects == ()
     with pytest.raises(BypassError):
         Recorded(receipt, opening.effects, object())
 

@@ -102,7 +102,7 @@ def test_somebody_who_comes_back_is_decided_again_and_gone_for_who_may_no_longer
     ada, bob = play.person("ada"), play.person("bob")
     assert play >> ada.leaves() << bob.told(PresenceStatus, status="offline")
 
-    def hidden(policy: Any, question: Any, decision_id: str) -> Any:
+    def hidden(policy: Any, question: Any, decision_id: str, stops: Any = ()) -> Any:
         denied = question.action is Action.PRESENCE_SEE and question.actor.principal == bob.principal
         return (deny_everything if denied else allow_everything)(policy, question, decision_id)
 
@@ -153,7 +153,7 @@ def test_a_guest_learns_that_their_host_came_back_only_while_they_may_see_them()
     assert guest.party in [each["party"] for each in hello.record("presence.opened").fields["shown_to"]]
     play >> back.leaves()
 
-    def hidden(policy: Any, question: Any, decision_id: str) -> Any:
+    def hidden(policy: Any, question: Any, decision_id: str, stops: Any = ()) -> Any:
         denied = question.action is Action.PRESENCE_SEE
         return (deny_everything if denied else allow_everything)(policy, question, decision_id)
 

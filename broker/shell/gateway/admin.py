@@ -7,6 +7,7 @@ from aiohttp import web
 from aiohttp.typedefs import Handler
 
 from broker.shell.gateway.admin_door import AdminDoor, DeniedError
+from broker.shell.gateway.admin_emergency import EmergencyDesk
 from broker.shell.gateway.admin_policy import PolicyDesk
 from broker.shell.gateway.admin_sessions import SessionsDesk
 from broker.shell.gateway.edge import Edge
@@ -20,6 +21,7 @@ def admin_app(edge: Edge, pages: Pages) -> web.Application:
     app.middlewares.append(_tell_denials)
     door = AdminDoor(edge)
     sessions, policy = SessionsDesk(edge, door), PolicyDesk(edge, door)
+    emergency = EmergencyDesk(edge, door)
 
     app.on_cleanup.append(policy.close)
 
@@ -39,6 +41,10 @@ def admin_app(edge: Edge, pages: Pages) -> web.Application:
     app.router.add_post("/api/sign-out", door.sign_out)
     app.router.add_get("/api/sessions", sessions.show)
     app.router.add_post("/api/sessions/end", sessions.end)
+    app.router.add_get("/api/emergency", emergency.show)
+    app.router.add_post("/api/emergency/stop", emergency.stop)
+    app.router.add_post("/api/emergency/lift", emergency.lift)
+    app.router.add_post("/api/emergency/drill", emergency.drill)
     app.router.add_get("/api/policy", policy.show)
     app.router.add_get("/api/policy/history", policy.history)
     app.router.add_post("/api/policy/explain", policy.explain)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Annotated
 
 from aiohttp import web
@@ -14,12 +15,15 @@ from auth.tokens import token_digest
 from broker.core.commands import ReplyRefused, RequestId
 from broker.core.errors import DIRECTORY_UNAVAILABLE, NOT_SIGNED_IN
 from broker.core.events import AdminSignInProved, AdminSignOutRequested, AdminViewRequested
-from broker.policy.administration import Role, View
+from broker.policy.administration import RECOVERY_GROUP, Role, View
 from broker.shell.facts import insider_of
 from broker.shell.gateway.edge import Edge, fresh_id
 from broker.shell.gateway.http import Body, RefusedError, read_body, refused_answer, source_of
-from broker.shell.gateway.password import checked_password
+from broker.shell.gateway.password import checked_password, recovery_password
 from broker.shell.gateway.token import ADMIN_COOKIE, digest_from, fresh_token, hand_over, take_back
+
+DIRECTORY_SECONDS = 2.0
+"""How long somebody who is signed in waits for the directory to say that they still may."""
 
 
 class AdminSignInBody(Body):
@@ -58,15 +62,19 @@ class AdminDoor:
         """Opens a sign-in for one role."""
         body = await read_body(request, AdminSignInBody)
         source = source_of(request)
-        entry = await checked_password(self._edge, body.login, body.password, source)
+        insider = await self._proved(body, source)
         token = fresh_token()
-        event = AdminSignInProved(
-            _request_id(), insider_of(entry), Personal(source), token_digest(token), body.role
-        )
+        event = AdminSignInProved(_request_id(), insider, Personal(source), token_digest(token), body.role)
         refused = await self._edge.ask(event.request_id, event)
         if refused is not None:
             return refused_answer(refused)
         return hand_over(ADMIN_COOKIE, token, body.bearer, self._edge.settings.admin.session_seconds)
+
+    async def _proved(self, body: AdminSignInBody, source: str) -> Insider:
+        """The person, by the directory or, for recovery, by the settings."""
+        if body.role is Role.RECOVERY:
+            return await recovery_password(self._edge, body.login, body.password, source)
+        return insider_of(await checked_password(self._edge, body.login, body.password, source))
 
     async def sign_out(self, request: web.Request) -> web.Response:
         """The token is worth nothing any more."""
@@ -85,17 +93,23 @@ class AdminDoor:
             raise DeniedError(refused)
         return insider, role
 
-    async def known(self, request: web.Request) -> tuple[str, Insider, Role]:
-        """The token's digest and whose sign-in it is, as the directory knows them now. Raises
-        RefusedError."""
+    async def known(self, request: web.Request, *, as_last_known: bool = False) -> tuple[str, Insider, Role]:
+        """The token's digest and whose sign-in it is, as the directory knows them now, or, where that is
+        enough and it does not answer, as it did at sign-in. Raises RefusedError."""
         digest = digest_from(request, ADMIN_COOKIE)
         signed_in = self._edge.driver.admin_of(digest) if digest is not None else None
         if digest is None or signed_in is None:
             raise RefusedError(NOT_SIGNED_IN)
-        try:
-            insider = await self._edge.facts.insider(signed_in.party)
-        except DirectoryUnavailable:
-            raise RefusedError(DIRECTORY_UNAVAILABLE) from None
+        if signed_in.role is Role.RECOVERY:
+            insider = self._edge.recovery.get(signed_in.party, RECOVERY_GROUP)
+        else:
+            try:
+                async with asyncio.timeout(DIRECTORY_SECONDS):
+                    insider = await self._edge.facts.insider(signed_in.party)
+            except (DirectoryUnavailable, TimeoutError):
+                if not as_last_known:
+                    raise RefusedError(DIRECTORY_UNAVAILABLE) from None
+                insider = signed_in.insider
         if insider is None:
             self._edge.driver.submit(AdminSignOutRequested(digest))
             raise RefusedError(NOT_SIGNED_IN)

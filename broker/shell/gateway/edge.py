@@ -10,10 +10,11 @@ from dataclasses import dataclass, field
 from auth.directory import Directory
 from auth.invitation import InvitationSigner
 from auth.personal import Personal
+from auth.recovery import RecoveryAccounts
 from auth.throttle import SignInThrottle
 from broker.core.clock import Now
 from broker.core.commands import ReplyRefused, RequestId
-from broker.core.events import EntryRefused, Event, SessionEndRequested
+from broker.core.events import EmergencyRequested, EntryRefused, Event, SessionEndRequested
 from broker.shell.driver import Driver
 from broker.shell.effects import Effects
 from broker.shell.facts import Facts
@@ -47,6 +48,7 @@ class Edge:
     clock: Callable[[], Now]
     policy_file: PolicyFile | None
     """None where the settings name no file: then the policy cannot be replaced."""
+    recovery: RecoveryAccounts
     limiter: SourceLimiter = field(
         default_factory=lambda: SourceLimiter(REQUESTS_PER_SECOND, REQUESTS_BURST, max_rows=8192)
     )
@@ -55,9 +57,9 @@ class Edge:
         """Submit an event that answers a request, and wait for the answer; None means granted.
 
         Raises TimeoutError when the record takes longer than a request may wait, or too much waits for it
-        already; an end is asked for all the same.
+        already; an end or a stop is asked for all the same.
         """
-        if self.driver.backlog_full and not isinstance(event, SessionEndRequested):
+        if self.driver.backlog_full and not isinstance(event, SessionEndRequested | EmergencyRequested):
             raise TimeoutError
         waiting: asyncio.Future[ReplyRefused | None] = asyncio.get_running_loop().create_future()
         self.effects.replies[request_id] = waiting

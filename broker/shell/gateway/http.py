@@ -88,8 +88,12 @@ def error_answer(row: ErrorRow) -> web.Response:
 
 def refused_answer(refused: ReplyRefused) -> web.Response:
     """The core's refusal as an HTTP answer."""
+    seconds = refused.error.return_after_seconds
     return web.Response(
-        status=refused.http_status, text=encode(refused.error), content_type="application/json"
+        status=refused.http_status,
+        text=encode(refused.error),
+        content_type="application/json",
+        headers={"Retry-After": str(seconds)} if seconds is not None else None,
     )
 
 

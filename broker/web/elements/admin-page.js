@@ -33,17 +33,18 @@ export class AdminPage extends HTMLElement {
   /**
    * The answer's body, or null once its problem is shown. A sign-in that is over is the page's to deal with.
    * @param {Answer} answer
+   * @param {HTMLElement} [place] where the problem is shown instead, out of reach of a refresh
    * @returns {Record<string, unknown> | null}
    */
-  bodyOf(answer) {
+  bodyOf(answer, place = this.#problem) {
     if (this.role === null) return null;
-    this.#problem.replaceChildren();
+    place.replaceChildren();
     if (answer.ok) return answer.body;
     if (answer.code === "NOT_SIGNED_IN") {
       this.dispatchEvent(new CustomEvent("signed-out", { bubbles: true }));
       return null;
     }
-    this.#problem.append(make("p", {}, problemText(answer)),
+    place.append(make("p", {}, problemText(answer)),
       make("ul", {}, ...answer.errors.map((error) => make("li", {}, plain(error, 600)))));
     return null;
   }

@@ -63,7 +63,8 @@ class Chat extends ClientElement {
       call.disabled = busy || conversation.contact.status === "offline";
     }
     this.#showOut.hidden = state.visit !== null || conversation.contact.kind !== "guest" || !conversation.reachable;
-    this.#send.disabled = !conversation.reachable;
+    // A stop has ended the sign-in too: what was written meanwhile would be lost with it.
+    this.#send.disabled = !conversation.reachable || state.link === "stopped";
     if (conversation !== this.#shown) this.#showConversation(conversation);
   }
 

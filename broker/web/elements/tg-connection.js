@@ -3,7 +3,13 @@
 import { ClientElement } from "./client-element.js";
 import { button, make, setText } from "./markup.js";
 
-const WORDS = { connecting: "Connecting…", online: "Connected", waiting: "Connection lost. Trying again…", ended: "Not connected" };
+const WORDS = {
+  connecting: "Connecting…",
+  online: "Connected",
+  waiting: "Connection lost. Trying again…",
+  stopped: "Stopped by the organisation",
+  ended: "Not connected",
+};
 
 class Connection extends ClientElement {
   #words = make("span", { role: "status" });

@@ -1,8 +1,11 @@
 /**
  * <tg-guest-join>: the notice, its acknowledgement, and the guest's name. Fires `acknowledged` (detail: the name).
+ *
+ * @import {Answer} from "../protocol/http.js"
  */
 
 import { make } from "./markup.js";
+import { Pause } from "./pause.js";
 import { problemText } from "./problem-text.js";
 
 class GuestJoin extends HTMLElement {
@@ -11,6 +14,8 @@ class GuestJoin extends HTMLElement {
   #problem = make("p", { role: "alert" });
   #name = make("input", { id: "guest-name", required: true, maxlength: 80, autocomplete: "name" });
   #seen = make("input", { id: "guest-acknowledged", type: "checkbox", required: true });
+  #submit = make("button", { type: "submit", class: "primary" }, "Continue");
+  #pause = new Pause(this.#submit);
   #title = make("h1", { tabindex: -1 }, "You are invited");
 
   connectedCallback() {
@@ -29,7 +34,8 @@ class GuestJoin extends HTMLElement {
         make("div", { class: "check" }, this.#seen,
           make("label", { for: "guest-acknowledged" }, "I have read this notice and agree to take part on these terms.")),
         this.#problem,
-        make("button", { type: "submit", class: "primary" }, "Continue")));
+        this.#pause.words,
+        this.#submit));
   }
 
   /**
@@ -45,8 +51,9 @@ class GuestJoin extends HTMLElement {
     this.#title.focus();
   }
 
-  /** @param {{sentence: string, code: string, decision_id: string | null}} problem */
+  /** @param {Extract<Answer, {ok: false}>} problem */
   refuse(problem) {
+    this.#pause.after(problem);
     this.#problem.replaceChildren(problemText(problem));
     this.hidden = false;
     this.#name.focus();

@@ -2,6 +2,7 @@
 
 import { post } from "../protocol/http.js";
 import { make } from "./markup.js";
+import { Pause } from "./pause.js";
 import { problemText } from "./problem-text.js";
 
 class SignIn extends HTMLElement {
@@ -13,6 +14,7 @@ class SignIn extends HTMLElement {
   #password = make("input", { id: "sign-in-password", name: "password", type: "password", required: true,
     autocomplete: "current-password", maxlength: 1024 });
   #submit = make("button", { type: "submit", class: "primary" }, "Sign in");
+  #pause = new Pause(this.#submit);
 
   connectedCallback() {
     this.replaceChildren(
@@ -23,6 +25,7 @@ class SignIn extends HTMLElement {
         make("div", { class: "field" }, make("label", { for: "sign-in-password" }, "Password"), this.#password),
         ...this.further(),
         this.#problem,
+        this.#pause.words,
         this.#submit,
         this.#notice,
       ),
@@ -66,6 +69,7 @@ class SignIn extends HTMLElement {
     const asked = { login: this.#login.value, password: this.#password.value, ...this.answers() };
     const answer = await post("/api/sign-in", asked);
     this.#submit.disabled = false;
+    this.#pause.after(answer);
     this.#password.value = "";
     if (!answer.ok) {
       this.#problem.replaceChildren(problemText(answer));

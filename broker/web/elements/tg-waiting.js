@@ -3,6 +3,8 @@
 import { ClientElement } from "./client-element.js";
 import { make, setText } from "./markup.js";
 
+const STOPPED = "You are not in the lobby any more. Above you see when this page connects again.";
+
 class Waiting extends ClientElement {
   #title = make("h1", { tabindex: -1 });
   #words = make("p", { role: "status" });
@@ -14,10 +16,11 @@ class Waiting extends ClientElement {
 
   /** @param {import("../protocol/state.js").Session} state */
   show({ visit, link, you }) {
-    setText(this.#title, visit === null ? "Connecting…" : "Please wait");
+    setText(this.#title, link === "stopped" ? "Stopped for now" : visit === null ? "Connecting…" : "Please wait");
     const who = you === null ? "You are" : `${you.name}, you are`;
     const waiting = `${who} in the lobby. The person who invited you has been told, and lets you in when they are ready.`;
-    setText(this.#words, link === "waiting" ? "The connection was lost. Trying again…" : visit === null ? "" : waiting);
+    const lost = link === "waiting" ? "The connection was lost. Trying again…" : link === "stopped" ? STOPPED : null;
+    setText(this.#words, lost ?? (visit === null ? "" : waiting));
     setText(this.#notice, visit?.notice ?? "");
     this.#notice.hidden = !visit?.notice;
   }

@@ -1,7 +1,7 @@
 /**
  * What the admin listener says, and the words for it. Names and rules in it may come from anywhere.
  *
- * @typedef {"operator" | "policy_administrator" | "auditor"} Role
+ * @typedef {"operator" | "policy_administrator" | "auditor" | "recovery"} Role
  * @typedef {{role: string, party: string, name: string, login: string | null, kind: "insider" | "guest",
  *   zone: string | null, transport: string | null}} LiveParty
  * @typedef {{a_to_b: number, b_to_a: number}} EachWay
@@ -22,14 +22,23 @@
  */
 
 /** @type {Record<Role, string>} */
-export const ROLES = { operator: "Operator", policy_administrator: "Policy administrator", auditor: "Auditor" };
+export const ROLES = {
+  operator: "Operator",
+  policy_administrator: "Policy administrator",
+  auditor: "Auditor",
+  recovery: "Recovery account",
+};
 
 /** @type {Record<Role, string[]>} */
 export const PAGES = {
-  operator: ["tg-sessions"],
-  policy_administrator: ["tg-policy", "tg-explain", "tg-replay"],
-  auditor: ["tg-sessions", "tg-policy", "tg-explain", "tg-replay"],
+  operator: ["tg-emergency", "tg-sessions"],
+  policy_administrator: ["tg-emergency", "tg-policy", "tg-explain", "tg-replay"],
+  auditor: ["tg-emergency", "tg-sessions", "tg-policy", "tg-explain", "tg-replay"],
+  recovery: ["tg-emergency"],
 };
+
+/** @type {Role[]} */
+export const MAY_STOP = ["operator", "policy_administrator", "recovery"];
 
 export const ACTIONS = ["edge.signin", "edge.join", "guest.invite", "guest.admit", "presence.see", "chat.send", "call.audio",
   "call.video", "screen.share"];

@@ -183,6 +183,7 @@ export function ended(state, frame) {
   const ours = isLive(call) && (call.call_id === call_id || (call.ref !== null && call.ref === frame.ref));
   if (!ours) return [state, []];
   if (call.phase === "incoming") {
+    if (reason === "emergency_stop") return finish(state, call, END_REASONS.emergency_stop, null);
     // It stopped ringing: no word is needed when another device of theirs answered.
     const told = reason === "answered_elsewhere" ? [] : [announce(`Missed call from ${nameWithSide(call.peer)}.`)];
     const over = reason === "answered_elsewhere" ? null : finished(call, "You missed this call.");

@@ -9,9 +9,9 @@
 
 /** @typedef {"insider" | "guest"} Kind */
 
-/** @typedef {"hung_up" | "declined" | "cancelled" | "answered_elsewhere" | "no_answer" | "party_left" | "time_limit" | "policy" | "operator" | "record_unavailable" | "edge_stopping"} EndReason */
+/** @typedef {"hung_up" | "declined" | "cancelled" | "answered_elsewhere" | "no_answer" | "party_left" | "time_limit" | "policy" | "operator" | "record_unavailable" | "edge_stopping" | "emergency_stop"} EndReason */
 
-/** @typedef {"stopped" | "time_limit" | "policy" | "record_unavailable"} ShareEndReason */
+/** @typedef {"stopped" | "time_limit" | "policy" | "record_unavailable" | "emergency_stop"} ShareEndReason */
 
 /**
  * @typedef {object} ClientProgram
@@ -294,6 +294,7 @@
  * @property {string | null} [decision_id]
  * @property {string | null} [ref]
  * @property {string | null} [call_id]
+ * @property {number | null} [return_after_seconds]
  */
 
 /**

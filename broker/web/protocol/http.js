@@ -2,8 +2,11 @@
  * The few HTTP requests of the edge: who am I, sign in, redeem, leave.
  *
  * @typedef {{ok: true, body: Record<string, unknown>}
- *   | {ok: false, sentence: string, code: string, decision_id: string | null, errors: string[]}} Answer
+ *   | {ok: false, sentence: string, code: string, decision_id: string | null, errors: string[],
+ *     return_after_seconds: number | null}} Answer
  */
+
+import { secondsAway } from "./stopping.js";
 
 const REQUEST_TIMEOUT_MS = 20_000;
 /** Of a request that reads a long record. */
@@ -45,7 +48,7 @@ async function request(path, init, timeout_ms = REQUEST_TIMEOUT_MS) {
     body = text === "" ? {} : JSON.parse(text);
   } catch {
     return { ok: false, sentence: "The edge did not answer. Check your network and try again.", code: "NO_ANSWER",
-      decision_id: null, errors: [] };
+      decision_id: null, errors: [], return_after_seconds: null };
   }
   if (response.ok) return { ok: true, body };
   return {
@@ -54,5 +57,6 @@ async function request(path, init, timeout_ms = REQUEST_TIMEOUT_MS) {
     code: typeof body.code === "string" ? body.code : `HTTP_${response.status}`,
     decision_id: typeof body.decision_id === "string" ? body.decision_id : null,
     errors: Array.isArray(body.errors) ? body.errors.map(String) : [],
+    return_after_seconds: secondsAway(Number(response.headers.get("Retry-After"))),
   };
 }

@@ -13,7 +13,8 @@ import * as invitations from "./invitations.js";
 import { problemOf, withProblem } from "./problems.js";
 import * as sharing from "./sharing.js";
 import { announce, send } from "./state.js";
-import { CONNECTION_LOST, PROGRAM_REFUSED } from "./words.js";
+import * as stopping from "./stopping.js";
+import { CONNECTION_LOST, END_REASONS, PROGRAM_REFUSED } from "./words.js";
 
 const CLIENT = { name: "turngate-web", version: "0.1.0" };
 
@@ -23,6 +24,7 @@ const EVENTS = {
   "link.lost": linkLost,
   "link.signed_out": (state) => signedOut(state, state.farewell),
   "link.retry": (state) => (state.link === "waiting" || state.link === "ended" ? reconnect(state, 0) : [state, []]),
+  "link.return": (state) => (state.link === "stopped" ? reconnect(state, 0) : [state, []]),
   frame: (state, { frame }) => received(state, frame),
   "problem.raise": (state, { sentence, code }) => [withProblem(state, { sentence, code, decision_id: null }), []],
   "problem.dismiss": (state, { key }) => [
@@ -143,7 +145,7 @@ function received(state, frame) {
  * @returns {Session}
  */
 function online(state) {
-  return { ...state, link: "online", lost_links: 0, farewell: null, signed_out: false, program: null };
+  return { ...state, link: "online", lost_links: 0, farewell: null, signed_out: false, program: null, stop: null };
 }
 
 /**
@@ -171,10 +173,15 @@ function reconnect(state, lost_links) {
  * @param {Extract<Event, {event: "link.lost"}>} event
  * @returns {Step}
  */
-function linkLost(state, { code }) {
-  const [cut, commands] = calls.cutOff(state, CONNECTION_LOST);
+function linkLost(state, { code, now_ms }) {
+  const stop = stopping.stopBehind(state, code);
+  const [cut, commands] = calls.cutOff(state, stop === null ? CONNECTION_LOST : END_REASONS.emergency_stop);
   const quiet = { ...cut, invitation_ref: null };
   if (state.visit?.place === "refused") return [{ ...quiet, link: "ended" }, commands];
+  if (stop !== null) {
+    const [next, more] = stopping.stayAway(quiet, stop, now_ms);
+    return [next, [...commands, ...more]];
+  }
   if (code === 4401) {
     const [next, more] = signedOut(quiet, state.farewell);
     return [next, [...commands, ...more]];
@@ -193,7 +200,8 @@ function linkLost(state, { code }) {
  */
 function signedOut(state, farewell) {
   const [next, commands] = calls.cutOff(state, CONNECTION_LOST);
-  return [{ ...next, link: "ended", signed_out: true, farewell: farewell ?? "You are no longer signed in." }, commands];
+  const why = stopping.farewellOfStop(state) ?? farewell ?? "You are no longer signed in.";
+  return [{ ...next, link: "ended", signed_out: true, farewell: why }, commands];
 }
 
 /**
@@ -216,5 +224,5 @@ function failed(state, frame) {
   const step = calls.refused(state, frame, problem);
   if (step !== null) return step;
   // If the edge closes the link next, this is why.
-  return [{ ...withProblem(state, problem), farewell: frame.message }, []];
+  return [{ ...withProblem(state, problem), farewell: frame.message, stop: stopping.stopIn(frame) }, []];
 }

@@ -12,6 +12,9 @@ import { SHARE_END_REASONS, nameWithSide } from "./words.js";
 /** @type {Pick<Call, "sharing" | "screen" | "share_trouble">} */
 export const NOT_SHARING = { sharing: null, screen: "none", share_trouble: null };
 
+/** Refusals of a screen that are not policy's. */
+const NOT_SHARED_NOW = new Set(["SHARE_BUSY", "AUDIT_UNAVAILABLE", "EMERGENCY_STOP"]);
+
 /**
  * The person wants to show their screen: the browser asks them which.
  * @param {Session} state
@@ -111,7 +114,7 @@ export function refused(state, call, problem) {
   // It crossed the end of the share.
   if (problem.code === "NOT_SHARING") return [state, []];
   if (problem.code === "NEGOTIATION_BUSY") return [state, [{ command: "screen.offer_again" }]];
-  const about = problem.code.startsWith("POLICY_") || problem.code === "SHARE_BUSY" || problem.code === "AUDIT_UNAVAILABLE";
+  const about = problem.code.startsWith("POLICY_") || NOT_SHARED_NOW.has(problem.code);
   if (call.screen !== "asking" || !about) return null;
   return [
     withCall(state, call, { screen: "none", share_trouble: problem }),

@@ -79,11 +79,21 @@
  */
 
 /**
+ * The organisation has stopped what this person may do here, and the edge named when to come back.
+ * @typedef {object} Stop
+ * @property {string} sentence
+ * @property {number} return_after_seconds
+ * @property {number | null} until_ms by this client's clock; null until the edge has closed the link too
+ */
+
+/**
  * @typedef {object} Session
- * @property {"connecting" | "online" | "waiting" | "ended"} link `ended` is not tried again
+ * @property {"connecting" | "online" | "waiting" | "stopped" | "ended"} link `stopped` is tried again when the edge said,
+ *   `ended` is not tried again
  * @property {number} lost_links consecutive connections that failed, for the back-off
  * @property {string | null} farewell the sentence to show when the link has ended
  * @property {boolean} signed_out the edge no longer knows this person
+ * @property {Stop | null} stop the last one the edge spoke of, until the link is online again
  * @property {Program | null} program
  * @property {Contact | null} you
  * @property {Status} status the status this person chose
@@ -104,9 +114,10 @@
 
 /**
  * @typedef {{event: "link.opened"}
- *  | {event: "link.lost", code: number}
+ *  | {event: "link.lost", code: number, now_ms: number}
  *  | {event: "link.signed_out"}
  *  | {event: "link.retry"}
+ *  | {event: "link.return"}
  *  | {event: "frame", frame: EdgeFrame}
  *  | {event: "problem.raise", sentence: string, code: string}
  *  | {event: "problem.dismiss", key: string}
@@ -141,6 +152,7 @@
 
 /**
  * @typedef {{command: "connect", lost_links: number}
+ *  | {command: "return", after_seconds: number}
  *  | {command: "send", frame: ClientFrame}
  *  | {command: "announce", text: string, urgent: boolean}
  *  | {command: "devices.acquire", attempt: number, video: boolean}
@@ -169,6 +181,7 @@ export function newSession() {
     lost_links: 0,
     farewell: null,
     signed_out: false,
+    stop: null,
     program: null,
     you: null,
     status: "available",

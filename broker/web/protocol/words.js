@@ -17,6 +17,7 @@ export const END_REASONS = {
   operator: "The call was ended by an operator of the organisation.",
   record_unavailable: "The call was ended because it could no longer be put on record.",
   edge_stopping: "The call ended because the edge is stopping.",
+  emergency_stop: "The call was ended by an emergency stop of the organisation.",
 };
 
 /** @type {Record<ShareEndReason, string>} */
@@ -25,6 +26,7 @@ export const SHARE_END_REASONS = {
   time_limit: "The screen was shown for the longest time allowed.",
   policy: "Showing the screen was ended by your organisation's rules.",
   record_unavailable: "Showing the screen was ended because it could not be put on record.",
+  emergency_stop: "Showing the screen was ended by an emergency stop of the organisation.",
 };
 
 /** @type {Record<ShownStatus, string>} */
@@ -48,6 +50,14 @@ export function safeLink(link) {
  */
 export function nameWithSide(contact) {
   return contact.kind === "guest" ? `${contact.name} (outside)` : contact.name;
+}
+
+/**
+ * A time of this day, to the second: what is waited for is often near.
+ * @param {number} at_ms Unix milliseconds
+ */
+export function timeOfDay(at_ms) {
+  return new Date(at_ms).toLocaleTimeString([], { hour: "2-digit", minute: "2-digit", second: "2-digit" });
 }
 
 /**

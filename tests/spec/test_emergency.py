@@ -1,0 +1,346 @@
+"""Emergency: a stop ends what it covers at once and denies it from then on."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+
+from broker.core.answers import RETURN_AFTER_SECONDS, RETURN_SPREAD_SECONDS, return_after_seconds
+from broker.core.client_frames import CallInvite, CallShare, ChatSend
+from broker.core.commands import (
+    CloseConnection,
+    EndEverySignIn,
+    EndSignInsOf,
+    EndVisit,
+    Latch,
+    ReplyDone,
+    RequestId,
+    SilenceMedia,
+    Tell,
+    WithdrawMedia,
+)
+from broker.core.errors import EMERGENCY_STOP
+from broker.core.events import (
+    AdminSignInProved,
+    DrillFound,
+    EmergencyRequested,
+    MediaCount,
+    MediaWithdrawn,
+    SignInProved,
+)
+from broker.core.frames import CallEnded, CallShareEnded, Error
+from broker.core.gate import Receipt
+from broker.policy.administration import Role
+from broker.policy.decision import Code
+from broker.policy.stop import ALL, Scope, ScopeError, ScopeKind, parse_scope
+from tests.spec.button import (
+    ASKED,
+    SOURCE,
+    ZONED,
+    admin,
+    found,
+    house,
+    is_denied,
+    presses,
+    refusal,
+    stopped,
+    stopped_scopes,
+)
+from tests.spec.stage import Stage
+
+# --- what a stop ends ---------------------------------------------------------------------------------------
+
+
+def test_the_rows_of_the_relay_go_before_anybody_hears_of_it_and_credentials_go_last() -> None:
+    play = house()
+    ada, bob = play.person("ada"), play.person("bob")
+    play.talking(ada, bob)
+    effects = (play >> found()).effects
+    kinds = [type(effect) for effect in effects]
+    assert kinds[:3] == [Latch, SilenceMedia, WithdrawMedia]
+    assert effects[1] == SilenceMedia(None)
+    calls = [at for at, one in enumerate(effects) if isinstance(getattr(one, "frame", None), CallEnded)]
+    assert max(calls) < kinds.index(CloseConnection)
+
+
+def test_both_sides_of_a_call_hear_why_it_ended_and_when_they_may_come_back() -> None:
+    play = house()
+    ada, bob = play.person("ada"), play.person("bob")
+    play.talking(ada, bob)
+    effects = (play >> found()).effects
+    for client in (ada, bob):
+        own = [one for one in effects if getattr(one, "connection_id", None) == client.connection_id]
+        told, closed = own
+        assert isinstance(told, Tell)
+        assert isinstance(told.frame, CallEnded)
+        assert (told.frame.reason, told.frame.code) == ("emergency_stop", EMERGENCY_STOP.code)
+        assert told.frame.message == EMERGENCY_STOP.sentence
+        assert closed == stopped(client)
+
+
+def test_nobody_is_told_to_come_back_in_the_same_second_as_everybody() -> None:
+    seconds = [return_after_seconds(f"n-{number}") for number in range(2000)]
+    assert min(seconds) >= RETURN_AFTER_SECONDS
+    assert max(seconds) < RETURN_AFTER_SECONDS + RETURN_SPREAD_SECONDS
+    assert len(set(seconds)) > RETURN_SPREAD_SECONDS * 0.9
+
+
+def test_a_stop_of_everything_ends_every_sign_in_and_every_visit() -> None:
+    play = house()
+    host = play.person("ada")
+    guest = play.admitted(host)
+    waits = play.waiting(host)
+    outcome = play >> found()
+    assert EndEverySignIn() in outcome.writes
+    assert {w.guest for w in outcome.writes if isinstance(w, EndVisit)} == {guest.party, waits.party}
+    assert play.house.visits == {}
+    assert all(connection.closing for connection in play.house.connections.values())
+    assert host.arrives().token_digest in play.house.ended_tokens
+
+
+@pytest.mark.parametrize("state", ["ringing", "talking", "sharing"])
+def test_a_stop_finds_a_call_in_every_state(state: str) -> None:
+    play = house()
+    ada, bob = play.person("ada"), play.person("bob")
+    call_id = (play.ringing if state == "ringing" else play.talking)(ada, bob)
+    if state == "sharing":
+        play >> ada.says(CallShare(call_id=call_id))
+    outcome = play >> found()
+    assert play.house.calls == {}
+    assert outcome.effects[2] == WithdrawMedia(call_id)
+    assert ("share.closed" in outcome.record_types) is (state == "sharing")
+
+
+def test_what_waits_for_its_record_when_a_stop_comes_is_never_let_out() -> None:
+    play = house()
+    ada, bob = play.person("ada"), play.person("bob")
+    rings = play >> ada.says(CallInvite(ref="1", to=bob.party, media=["audio"]))
+    sign_in = play >> SignInProved(RequestId("r-1"), play.insider("eve"), SOURCE, "t-eve")
+    assert all(play.house.gate.recorded(o, Receipt(1, 1)) for o in (*rings.openings, *sign_in.openings))
+    outcome = play >> found()
+    assert rings.openings[0].scope in outcome.ended_scopes
+    assert not any(play.house.gate.recorded(o, Receipt(1, 1)) for o in (*rings.openings, *sign_in.openings))
+
+
+async def test_what_a_stop_held_back_is_answered_in_its_words(tmp_path: Path) -> None:
+    stage = Stage(tmp_path)
+    ada, bob = stage.connect("ada"), stage.connect("bob")
+    stage.send("ada", ChatSend(ref="1", to="u-bob", text="hello"), to="bob")
+    stage.driver.submit(found(parse_scope("modality:chat")))
+    stage.settle()
+    (told,) = [frame for frame in ada.frames if isinstance(frame, Error)]
+    assert (told.code, told.ref) == (EMERGENCY_STOP.code, "1")
+    assert not [kind for kind in (*ada.types(), *bob.types()) if kind.startswith("chat.")]
+
+
+# --- what a stop denies -------------------------------------------------------------------------------------
+
+
+def test_while_everything_is_stopped_nobody_signs_in_connects_or_joins() -> None:
+    play = house()
+    host = play.person("ada")
+    invitation = play.invitation(host)
+    play >> found()
+    assert refusal(play >> SignInProved(ASKED, play.insider("eve"), SOURCE, "t-eve")) == "EMERGENCY_STOP"
+    assert refusal(play >> play.redeems(invitation, host.insider)) == "EMERGENCY_STOP"
+    again = play.connects(host.insider, "t-new")
+    assert stopped(again) in (play >> again.arrives()).effects
+
+
+def test_the_decision_says_what_was_asked_and_that_no_rule_was_the_reason() -> None:
+    play = house()
+    play >> found()
+    record = (play >> SignInProved(ASKED, play.insider("eve"), SOURCE, "t-eve")).record("decision.denied")
+    (decision,) = cast("list[dict[str, Any]]", record.fields["decisions"])
+    assert (decision["code"], decision["effect"]) == (Code.STOPPED, "deny")
+    assert decision["determining_rules"] == []
+    assert decision["inputs"]["actor"]["party"] == "u-eve"
+
+
+def test_a_stop_of_one_modality_ends_only_that_and_leaves_the_rest() -> None:
+    play = house()
+    ada, bob, eve, fay = (play.person(name) for name in ("ada", "bob", "eve", "fay"))
+    video = play.talking(ada, bob, ("audio", "video"))
+    audio = play.talking(eve, fay)
+    outcome = play >> found(parse_scope("modality:video"))
+    assert set(play.house.calls) == {audio}
+    assert SilenceMedia(frozenset({video})) in outcome.effects
+    assert not any(isinstance(effect, CloseConnection) for effect in outcome.effects)
+    assert is_denied(play >> ada.says(CallInvite(ref="2", to=bob.party, media=["video"])), ada)
+    assert "chat.accepted" in (play >> ada.says(ChatSend(ref="3", to=bob.party, text="still"))).record_types
+
+
+def test_a_stop_of_screens_ends_the_share_and_not_the_call() -> None:
+    play = house()
+    ada, bob = play.person("ada"), play.person("bob")
+    call_id = play.talking(ada, bob)
+    play >> ada.says(CallShare(call_id=call_id))
+    outcome = play >> found(parse_scope("modality:screen"))
+    assert outcome.frame(CallShareEnded).reason == "emergency_stop"
+    assert call_id in play.house.calls
+    assert is_denied(play >> bob.says(CallShare(call_id=call_id)), bob)
+
+
+@pytest.mark.parametrize("named", ["ada.login\N{SECTION SIGN}", "ADA.Login\N{SECTION SIGN}", "u-ada"])
+def test_a_stop_of_one_person_is_by_login_or_id_and_ends_their_sign_ins_everywhere(named: str) -> None:
+    play = house()
+    ada, bob, eve = play.person("ada"), play.person("bob"), play.person("eve")
+    play.talking(ada, bob)
+    outcome = play >> found(Scope(ScopeKind.USER, named))
+    assert play.house.calls == {}
+    assert EndSignInsOf(ada.party) in outcome.writes
+    closed = {e.connection_id for e in outcome.effects if isinstance(e, CloseConnection)}
+    assert closed == {ada.connection_id}
+    assert refusal(play >> SignInProved(ASKED, ada.insider, SOURCE, "t-2")) == "EMERGENCY_STOP"
+    assert is_denied(play >> bob.says(CallInvite(ref="2", to=ada.party, media=["audio"])), bob)
+    assert play.talking(bob, eve)
+
+
+def test_a_stop_of_a_person_reaches_the_guests_they_invited() -> None:
+    play = house()
+    ada = play.person("ada")
+    guest = play.admitted(ada)
+    play >> found(parse_scope("user:u-ada"))
+    assert guest.party not in play.house.visits
+    assert play.house.connections[guest.connection_id].closing
+
+
+def test_a_stop_of_a_zone_is_about_who_is_in_it_and_nobody_else() -> None:
+    play = house(ZONED)
+    ada, bob = play.person("ada"), play.person("bob")
+    play.talking(ada, bob)
+    play >> found(parse_scope("zone:lab"))
+    assert len(play.house.calls) == 1
+    play >> found(parse_scope("zone:lan"))
+    assert play.house.calls == {}
+    assert all(connection.closing for connection in play.house.connections.values())
+
+
+@pytest.mark.parametrize(
+    ("email", "covered"),
+    [("g@partner.example", True), ("g@sub.partner.example", True), ("g@other.example", False), (None, True)],
+)
+def test_a_stop_of_a_peer_covers_its_guests_and_those_who_may_be_of_it(
+    email: str | None, covered: bool
+) -> None:
+    play = house()
+    host = play.person("ada")
+    invitation = play.invitation(host, guest_email=email)
+    guest = play.joined(play.redeemed(invitation, host))
+    play >> found(parse_scope("peer:partner.example"))
+    assert play.house.connections[guest.connection_id].closing is covered
+    assert not play.house.connections[host.connection_id].closing
+
+
+# --- the button ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("role", [Role.OPERATOR, Role.POLICY_ADMINISTRATOR, Role.RECOVERY])
+def test_an_administrator_stops_and_is_answered_at_once(role: Role) -> None:
+    play = house()
+    outcome = presses(play, admin(play, "olga", role))
+    assert stopped_scopes(play) == {ALL}
+    assert ReplyDone(ASKED) in outcome.effects
+    assert not outcome.openings
+    assert outcome.record("emergency.requested").fields["user"] == "u-olga"
+    assert outcome.record("emergency.stopped").fields["how"] == "console"
+
+
+def test_an_auditor_stops_nothing() -> None:
+    play = house()
+    outcome = presses(play, admin(play, "aude", Role.AUDITOR))
+    assert stopped_scopes(play) == set()
+    assert outcome.record_types == ["decision.denied"]
+
+
+def test_a_second_stop_of_the_same_ends_nothing_more_and_another_scope_is_another_stop() -> None:
+    play = house()
+    olga = admin(play, "olga")
+    presses(play, olga)
+    again = presses(play, olga)
+    assert again.record_types == ["emergency.requested"]
+    assert ReplyDone(ASKED) in again.effects
+    presses(play, olga, parse_scope("modality:chat"))
+    assert stopped_scopes(play) == {ALL, parse_scope("modality:chat")}
+
+
+def test_administrators_go_on_working_while_everything_is_stopped() -> None:
+    play = house()
+    play >> found()
+    late = play.insider("late", "ops")
+    outcome = play >> AdminSignInProved(RequestId("r-in"), late, SOURCE, "t-late", Role.OPERATOR)
+    assert all(play.house.gate.recorded(opening, Receipt(1, 1)) for opening in outcome.openings)
+    assert outcome.record_types == ["admin.signed_in"]
+
+
+def test_the_record_ends_with_what_was_stopped_and_when_its_last_packet_went_out() -> None:
+    play = house()
+    ada, bob = play.person("ada"), play.person("bob")
+    call_id = play.talking(ada, bob)
+    play >> found()
+    at = play.now.wall_ms
+    count = MediaCount((ada.party, bob.party), (30, 40), (3000, 4000), (), (at - 7, at - 5))
+    closed = (play >> MediaWithdrawn(call_id, count)).record("call.closed")
+    assert closed.fields["reason"] == "emergency_stop"
+    assert closed.fields["last_packet_ms"] == {"a_to_b": at - 7, "b_to_a": at - 5}
+    facts = play.later(0).record("emergency.effective").fields
+    assert (facts["calls"], facts["connections"], facts["packets"], facts["last_packet_ms"]) == (
+        1,
+        2,
+        70,
+        at - 5,
+    )
+
+
+# --- the drill ----------------------------------------------------------------------------------------------
+
+
+def test_a_drill_says_what_a_stop_would_end_and_ends_nothing() -> None:
+    play = house()
+    ada, bob = play.person("ada"), play.person("bob")
+    call_id = play.talking(ada, bob)
+    olga = admin(play, "olga")
+    for event in (EmergencyRequested(ASKED, "t-olga", olga, SOURCE, "drill", ALL), DrillFound(ALL)):
+        outcome = play >> event
+        facts = outcome.record("emergency.drilled").fields
+        assert (facts["calls"], facts["connections"], facts["visits"]) == (1, 2, 0)
+        assert outcome.record_types == ["emergency.drilled"]
+    assert call_id in play.house.calls
+    assert stopped_scopes(play) == set()
+    assert play.house.drill is not None
+    assert play.house.drill.would_end["calls"] == 1
+
+
+# --- scopes -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "text", ["all", "zone:lan", "peer:acme", "peer:acme.example", "user:a b", "modality:screen"]
+)
+def test_a_scope_reads_as_it_is_written(text: str) -> None:
+    assert str(parse_scope(text)) == text
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "All",
+        "all:",
+        "all:x",
+        "zone",
+        "zone:",
+        "zone:a/b",
+        "zone:a\nb",
+        "user:\x1b[2J",
+        "modality:fax",
+        "x" * 99,
+        "zone:" + "x" * 65,
+        "user:" + "\U0001f6d1" * 64,
+    ],
+)
+def test_what_is_no_scope_says_what_would_be(text: str) -> None:
+    with pytest.raises(ScopeError):
+        parse_scope(text)
