@@ -10,6 +10,7 @@ from typing import Self
 from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
 
+from config.alarms import AlarmSettings
 from config.audit import AuditSettings
 from config.calls import CallSettings
 from config.chat import ChatSettings
@@ -51,6 +52,7 @@ class Settings(Section):
     audit: AuditSettings = AuditSettings()
     policy: PolicySettings = PolicySettings()
     emergency: EmergencySettings = EmergencySettings()
+    alarms: AlarmSettings = AlarmSettings()
     relay: RelaySettings = RelaySettings()
 
     def listeners(self) -> Iterator[tuple[str, InsideSettings | OutsideSettings | AdminSettings]]:

@@ -111,6 +111,8 @@ _TYPES = (
     ),
     EventType("emergency.lift_failed", "The file of a lifted stop could not be removed.", ("scope",)),
     EventType("emergency.drilled", "An emergency stop was rehearsed.", ("scope", "calls", "connections")),
+    EventType("alarm.raised", "Something needs a person.", ("alarm",)),
+    EventType("alarm.cleared", "It does not need one any more.", ("alarm", "seconds")),
     EventType("client.refused", "A person's program was not allowed.", ("party", "program", "link")),
     EventType(
         "client.outdated",

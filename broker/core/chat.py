@@ -22,11 +22,12 @@ from broker.core.commands import (
     Show,
 )
 from broker.core.errors import MESSAGE_TOO_LONG, PEER_UNREACHABLE, UNKNOWN_MESSAGE
-from broker.core.events import StoredMessage, UndeliveredRead
+from broker.core.events import UndeliveredRead
 from broker.core.frames import ChatAccepted, ChatMessage
 from broker.core.house import Connection, House
 from broker.core.reach import ask_everywhere, denial_in, hindrance, places
 from broker.core.recording import draft, named
+from broker.core.stored import StoredMessage
 from config.policy.action import Action
 
 

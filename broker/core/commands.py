@@ -13,7 +13,7 @@ Effects are split the same way, so that the type checker refuses an opening effe
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import NewType
+from typing import Literal, NewType
 
 from auth.personal import Personal
 from auth.principal import PartyId
@@ -162,6 +162,15 @@ class Latch:
 
 
 @dataclass(frozen=True, slots=True)
+class SoundAlarm:
+    """Tell whoever listens that an alarm began or ended."""
+
+    name: str
+    change: Literal["raised", "cleared"]
+    sentence: str
+
+
+@dataclass(frozen=True, slots=True)
 class SilenceMedia:
     """Nothing of these sessions is forwarded any more, of none for None: all their rows at once, before each
     is withdrawn by itself."""
@@ -170,7 +179,15 @@ class SilenceMedia:
 
 
 NarrowingEffect = (
-    CloseConnection | Latch | LimitMedia | ReplyDone | SilenceMedia | StopPayloadTypes | Tell | WithdrawMedia
+    CloseConnection
+    | Latch
+    | LimitMedia
+    | ReplyDone
+    | SilenceMedia
+    | SoundAlarm
+    | StopPayloadTypes
+    | Tell
+    | WithdrawMedia
 )
 
 # --- what is stored together with the records ---------------------------------------------------------------

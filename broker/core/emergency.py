@@ -247,6 +247,7 @@ def latch_missing(house: House, event: LatchMissing, now: Now) -> list[Command]:
     if stop is None:
         return []
     house.latches_missed += 1
+    house.latches_missing.add(event.scope)
     record = draft("emergency.latch_missing", personal=_who(event.scope), scope=_what(event.scope))
     return [Narrowing((), (Latch(stop),), (record,))]
 
@@ -277,10 +278,10 @@ def _lift_requested(
     facts = {"scope": _what(event.scope), "user": insider.party}
     personal = named("administrator", insider, event.source) | _who(event.scope)
     if pending is None:
-        house.lifts[event.scope] = PendingLift(
-            insider.party, insider.login, now.wall_ms + LIFT_PENDING_SECONDS * 1000
-        )
-        house.deadlines.add(now, LIFT_PENDING_SECONDS, "emergency.lift", str(event.scope))
+        until_ms = now.wall_ms + LIFT_PENDING_SECONDS * 1000
+        pending = PendingLift(f"l-{house.ids()}", insider.party, insider.login, until_ms)
+        house.lifts[event.scope] = pending
+        house.deadlines.add(now, LIFT_PENDING_SECONDS, "emergency.lift", pending.id)
         record = draft("emergency.lift_requested", basis=(decision,), personal=personal, more=facts)
         return [_lift(house, event, decision, record, ())]
     if pending.by == insider.party:
@@ -309,8 +310,13 @@ def _lift(
 def take_back(house: House, opening_scope: str) -> None:
     """The record of a request or of its approval could not be written: nobody has asked."""
     for scope in [scope for scope in house.lifts if opening_scope == f"{_LIFT}{scope}"]:
-        del house.lifts[scope]
-        house.deadlines.cancel("emergency.lift", str(scope))
+        _forget_lift(house, scope)
+
+
+def _forget_lift(house: House, scope: Scope) -> None:
+    pending = house.lifts.pop(scope, None)
+    if pending is not None:
+        house.deadlines.cancel("emergency.lift", pending.id)
 
 
 def stop_lifted(house: House, event: StopLifted, now: Now) -> list[Command]:
@@ -321,14 +327,14 @@ def stop_lifted(house: House, event: StopLifted, now: Now) -> list[Command]:
         return [Narrowing(records=(record,))]
     house.gate.stops.pop(event.scope, None)
     house.tallies.pop(event.scope, None)
-    house.lifts.pop(event.scope, None)
-    house.deadlines.cancel("emergency.lift", str(event.scope))
+    house.latches_missing.discard(event.scope)
+    _forget_lift(house, event.scope)
     return []
 
 
 def lift_expired(house: House, deadline: Deadline, now: Now) -> list[Command]:
     """Nobody approved in time."""
-    scope = next((scope for scope in house.lifts if str(scope) == deadline.key), None)
+    scope = next((scope for scope, pending in house.lifts.items() if pending.id == deadline.key), None)
     if scope is None:
         return []
     del house.lifts[scope]

@@ -13,6 +13,7 @@ from auth.personal import Personal
 from auth.principal import Guest, Insider, PartyId
 from broker.core.client_frames import ClientFrame
 from broker.core.commands import ConnectionId, RequestId
+from broker.core.stored import LostSession, StoredInvitation, StoredMessage, StoredVisit
 from broker.policy.administration import Role, View
 from broker.policy.index import PolicyIndex
 from broker.policy.stop import Scope, Stop
@@ -198,39 +199,11 @@ class FrameReceived:
 
 
 @dataclass(frozen=True, slots=True)
-class StoredMessage:
-    message_id: str
-    sender: Insider | Guest | None
-    """The sender as they are now; None when nobody vouches for them any more."""
-    sender_party: PartyId
-    text: Personal
-    sent_at_ms: int
-
-
-@dataclass(frozen=True, slots=True)
 class UndeliveredRead:
     connection_id: ConnectionId
     messages: tuple[StoredMessage, ...]
     more: bool = False
     """Whether others may wait behind these."""
-
-
-@dataclass(frozen=True, slots=True)
-class StoredInvitation:
-    invitation_id: str
-    invited_by: PartyId
-    guest_name: Personal
-    guest_email: Personal | None
-    expires_at_unix_seconds: int
-    redemptions_left: int
-
-
-@dataclass(frozen=True, slots=True)
-class StoredVisit:
-    guest: Guest
-    token_digest: str
-    admitted: bool
-    expires_at_unix_seconds: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -243,16 +216,6 @@ class MediaCount:
     dropped: tuple[tuple[str, int], ...] = ()
     last_packet_ms: tuple[int | None, int | None] = (None, None)
     """When the last was forwarded (Unix milliseconds)."""
-
-
-@dataclass(frozen=True, slots=True)
-class LostSession:
-    """A session that a previous run opened and never closed."""
-
-    session_id: str
-    kind: str
-    last_count: str
-    """The last checkpointed counters as JSON text; empty when there were none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -273,8 +236,7 @@ class Stopping:
     """The last event of an orderly run."""
 
 
-# --- policy and people
-# ---------------------------------------------------------------------------------------
+# --- policy and people --------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
@@ -345,6 +307,13 @@ class MediaCounted:
 
 
 @dataclass(frozen=True, slots=True)
+class CertificateSeen:
+    """The certificate that the listeners show."""
+
+    ends_at_unix_seconds: int
+
+
+@dataclass(frozen=True, slots=True)
 class CommitFailed:
     """Records could not be written; these scopes never opened. `outage` says that the store itself failed,
     rather than one record."""
@@ -392,6 +361,7 @@ Event = (
     | MediaReleased
     | MediaWithdrawn
     | MediaCounted
+    | CertificateSeen
     | CommitFailed
     | RecordResumed
     | Ticked

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from auth.personal import Personal
 from auth.principal import Guest, Insider, PartyId
@@ -41,6 +41,8 @@ class HouseRules:
     guest_notice: str
     refusal_table_rows: int
     admin_sign_in_seconds: int
+    certificate_warning_seconds: int = 14 * 86400
+    flood_refusals_per_minute: int = 1000
     hello_timeout_seconds: int = 10
 
 
@@ -189,6 +191,27 @@ class Review:
     holds_until_unix_seconds: int = 0
 
 
+@dataclass(frozen=True, slots=True)
+class Alarm:
+    """Something that needs a person, since when."""
+
+    name: str
+    since_ms: int
+    since_monotonic_seconds: float
+    detail: str
+
+    def with_detail(self, detail: str) -> Alarm:
+        return replace(self, detail=detail)
+
+
+@dataclass(frozen=True, slots=True)
+class ClockJump:
+    """The clock on the wall went astray from the steady one by so many seconds."""
+
+    at_monotonic_seconds: float
+    seconds: int
+
+
 @dataclass(slots=True)
 class Tally:
     """What an emergency stop ended."""
@@ -204,6 +227,7 @@ class Tally:
 class PendingLift:
     """One administrator wants a stop lifted; another has to approve."""
 
+    id: str
     by: PartyId
     login: Personal
     until_ms: int
@@ -256,6 +280,20 @@ class House:
     """The last rehearsal of a stop."""
     latches_missed: int = 0
     """How often a stop's file was gone that nobody had lifted."""
+    latches_missing: set[Scope] = field(default_factory=set)
+    """Whose it was; of those that are latched still, it is an alarm."""
+    alarms: dict[str, Alarm] = field(default_factory=dict)
+    """What needed a person when it was last looked at, by name."""
+    last_look: Now | None = None
+    clock_jump: ClockJump | None = None
+    certificate_ends_at: int | None = None
+    """Unix seconds; None where nobody has told."""
+    drops_by_limit: dict[str, int] = field(default_factory=dict)
+    """Of each live call, how many packets the relay has dropped for its rate, as last counted."""
+    limited_calls: set[str] = field(default_factory=set)
+    """Those of which the last count says more than the one before."""
+    floods: set[str] = field(default_factory=set)
+    """Kinds of which very many strangers were turned away in the last minute."""
     deadlines: Deadlines = field(default_factory=Deadlines)
     stopping: bool = False
     """The last event has come: nothing opens any more."""

@@ -17,6 +17,8 @@ MAX_RECORDED_ALLOCATIONS = 64
 
 def withdrawn(house: House, event: MediaWithdrawn, now: Now) -> list[Command]:
     """The relay forwards nothing of this session any more: close its record with the final counters."""
+    house.limited_calls.discard(event.session_id)
+    house.drops_by_limit.pop(event.session_id, None)
     ending = house.ending_calls.pop(event.session_id, None)
     if ending is None:
         return []
@@ -50,8 +52,18 @@ def counted(house: House, event: MediaCounted, now: Now) -> list[Command]:
     """A checkpoint of a live call's counters."""
     if event.session_id not in house.calls:
         return []
+    _watch_the_limit(house, event)
     fields = count_fields(event.count, event.count.parties)
     return [Note((draft("call.counters", event.session_id, more=fields),))]
+
+
+def _watch_the_limit(house: House, event: MediaCounted) -> None:
+    dropped = dict(event.count.dropped).get("limiter", 0)
+    if dropped > house.drops_by_limit.get(event.session_id, 0):
+        house.limited_calls.add(event.session_id)
+    else:
+        house.limited_calls.discard(event.session_id)
+    house.drops_by_limit[event.session_id] = dropped
 
 
 def allocated(house: House, event: MediaAllocated, now: Now) -> list[Command]:

@@ -82,5 +82,9 @@ def count_refusal(house: House, event: EntryRefused, now: Now) -> list[Command]:
 
 def flush_refusals(house: House, deadline: Deadline, now: Now) -> list[Command]:
     """One record for each source prefix, kind and code of the past minute."""
+    counts = house.refusals.counts()
+    house.floods = {kind for kind, count in counts.items() if count >= house.rules.flood_refusals_per_minute}
+    if house.floods:  # whether it goes on is seen in a minute, also when nobody comes any more
+        house.deadlines.add(now, FLUSH_SECONDS, "refusals.flush", "")
     records = house.refusals.flush()
     return [Note(records)] if records else []

@@ -30,6 +30,13 @@ class Refusals:
         self._rows[key] = self._rows.get(key, 0) + count
         return first
 
+    def counts(self) -> dict[str, int]:
+        """How many of each kind since the last flush."""
+        counts: dict[str, int] = {}
+        for (kind, _, _), count in self._rows.items():
+            counts[kind] = counts.get(kind, 0) + count
+        return counts
+
     def flush(self) -> tuple[Draft, ...]:
         """One draft for each row, and an empty table."""
         rows, self._rows = self._rows, {}

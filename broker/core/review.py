@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from typing import Literal
 
 from auth.principal import Guest, Insider, PartyId
-from broker.core import calling, leaving, program, sharing, visit
+from broker.core import alarms, calling, leaving, program, sharing, visit
 from broker.core.answers import denial, entry_refused
 from broker.core.call import Call
 from broker.core.clock import Deadline, Now
@@ -19,7 +19,7 @@ from broker.core.commands import Answer, Command, ConnectionId, Narrowing, Tell
 from broker.core.errors import NOT_SIGNED_IN
 from broker.core.events import PeopleChanged, PolicyApplied, PolicyRefused
 from broker.core.frames import PresenceStatus
-from broker.core.house import Connection, House, PolicyAlarm, PolicyInForce
+from broker.core.house import ClockJump, Connection, House, PolicyAlarm, PolicyInForce
 from broker.core.presence import lost_sight, presence_narrowed
 from broker.core.reach import ask_entry, ask_everywhere, denial_in, places, verdict
 from broker.core.recording import draft, named
@@ -102,10 +102,22 @@ def _gone(house: House, party: PartyId, now: Now) -> list[Command]:
 def clock(house: House, deadline: Deadline, now: Now) -> list[Command]:
     """Whether the last answers still hold by this moment's clock, which may have jumped either way."""
     house.deadlines.add(now, CLOCK_SECONDS, "review.clock", "")
+    _watch_the_clock(house, now)
+    found = alarms.look(house, now)
     review = house.review
     if review.asked_at_unix_seconds <= now.wall_seconds < review.holds_until_unix_seconds:
-        return []
-    return everything(house, now)
+        return found
+    return [*found, *everything(house, now)]
+
+
+def _watch_the_clock(house: House, now: Now) -> None:
+    before, house.last_look = house.last_look, now
+    if before is None:
+        return
+    steady = now.monotonic_seconds - before.monotonic_seconds
+    astray = (now.wall_ms - before.wall_ms) / 1000 - steady
+    if abs(astray) > alarms.CLOCK_TOLERANCE_SECONDS:
+        house.clock_jump = ClockJump(now.monotonic_seconds, round(astray))
 
 
 def everything(house: House, now: Now) -> list[Command]:

@@ -8,6 +8,7 @@ from typing import assert_never
 from auth.principal import Guest, Insider, PartyId
 from broker.core import (
     administration,
+    alarms,
     calling,
     chat,
     connection,
@@ -89,6 +90,8 @@ def handle(house: House, event: e.Event, now: Now) -> list[Command]:
             return media.withdrawn(house, event, now)
         case e.MediaCounted():
             return media.counted(house, event, now)
+        case e.CertificateSeen():
+            return alarms.certificate_seen(house, event, now)
         case e.CommitFailed():
             return outage.commit_failed(house, event, now)
         case e.RecordResumed():

@@ -58,6 +58,7 @@ class View(StrEnum):
     POLICY_REPLAY = "policy.replay"
     POLICY_APPLY = "policy.apply"
     EMERGENCY = "emergency"
+    ALARMS = "alarms"
 
 
 _POLICY_PAGES = (Action.ADMIN_SET_POLICY, Action.ADMIN_AUDIT)
@@ -71,6 +72,7 @@ ACTIONS_OF_VIEW: dict[View, tuple[Action, ...]] = {
     View.POLICY_REPLAY: _POLICY_PAGES,
     View.POLICY_APPLY: (Action.ADMIN_SET_POLICY,),
     View.EMERGENCY: tuple(ACTION_OF_ROLE.values()),
+    View.ALARMS: tuple(ACTION_OF_ROLE.values()),
 }
 """Any one of them lets a person see it."""
 

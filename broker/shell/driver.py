@@ -20,6 +20,7 @@ import structlog
 from auth.principal import Insider
 from broker.audit.record import JsonValue
 from broker.core import router
+from broker.core.alarms import alarms_overview
 from broker.core.answers import instead_of
 from broker.core.clock import Now
 from broker.core.commands import (
@@ -122,6 +123,14 @@ class Driver:
     def emergency(self) -> dict[str, JsonValue]:
         """What is stopped, what is about to be lifted, and what the last rehearsal found."""
         return emergency_overview(self._house)
+
+    def alarm_holds(self, name: str) -> bool:
+        """Whether this needs a person."""
+        return name in self._house.alarms
+
+    def alarms(self) -> list[Mapping[str, str | int]]:
+        """What needs a person, the newest first."""
+        return alarms_overview(self._house)
 
     @property
     def latches_missed(self) -> int:

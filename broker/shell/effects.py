@@ -29,6 +29,7 @@ from broker.core.commands import (
     RequestId,
     Show,
     SilenceMedia,
+    SoundAlarm,
     StopPayloadTypes,
     Tell,
     Unlatch,
@@ -100,6 +101,7 @@ class Effects:
 
     media: MediaLink
     latches: LatchKeeper
+    sound_alarm: Callable[[SoundAlarm], None]
     read_undelivered: Callable[[ReadUndelivered], None]
     outboxes: dict[ConnectionId, Outbox] = field(default_factory=dict)
     replies: dict[RequestId, asyncio.Future[ReplyRefused | None]] = field(default_factory=dict)
@@ -166,6 +168,8 @@ class Effects:
                 self._reply(effect.request_id, None)
             case Latch():
                 self.latches.put(effect.stop)
+            case SoundAlarm():
+                self.sound_alarm(effect)
             case SilenceMedia():
                 self.media.silence(effect.session_ids)
             case _:

@@ -12,7 +12,8 @@ from auth.directory import Directory, DirectoryEntry, EntryState
 from auth.principal import Guest, Insider, PartyId
 from broker.audit.history import Record
 from broker.core.clock import Now
-from broker.core.events import LatchFound, Started, StoredMessage
+from broker.core.events import LatchFound, Started
+from broker.core.stored import StoredMessage
 from broker.shell.store import Store
 
 READ_TIMEOUT_SECONDS = 5.0

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
@@ -32,6 +32,14 @@ class Metrics:
     def watch(self, name: str, help_text: str, value: Callable[[], float]) -> None:
         """A gauge that is read when it is asked for."""
         Gauge(name, help_text, registry=self.registry).set_function(value)
+
+    def watch_each(
+        self, name: str, help_text: str, label: str, values: Mapping[str, Callable[[], float]]
+    ) -> None:
+        """The same with one value for each of a fixed set of labels."""
+        gauge = Gauge(name, help_text, [label], registry=self.registry)
+        for value_of_label, value in values.items():
+            gauge.labels(value_of_label).set_function(value)
 
     async def measure_loop_lag(self) -> None:
         """Runs for ever: the difference between when a timer was due and when it ran."""

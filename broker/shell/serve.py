@@ -10,6 +10,7 @@ import time
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 
 import structlog
 from aiohttp import web
@@ -24,6 +25,7 @@ from broker.audit.checkpoint import SigningKey
 from broker.audit.heads_file import HeadsFile
 from broker.audit.ledger import Ledger
 from broker.audit.places import NODE, database_url, heads_file, signing_key_file
+from broker.core.alarms import TABLE
 from broker.core.clock import Now
 from broker.core.commands import ReadUndelivered
 from broker.core.events import Stopping, UndeliveredRead
@@ -32,6 +34,7 @@ from broker.core.gate import Gate
 from broker.core.house import House, HouseRules
 from broker.core.refusals import Refusals
 from broker.policy.administration import RECOVERY_GROUP, Role
+from broker.shell.alarm_hook import AlarmHook
 from broker.shell.data_lock import data_lock
 from broker.shell.driver import Driver
 from broker.shell.effects import Effects
@@ -50,6 +53,7 @@ from broker.shell.people import watch_ldif
 from broker.shell.policy_file import PolicyFile
 from broker.shell.relay_metrics import RelayCollector
 from broker.shell.store import Entry, Store
+from broker.shell.tls import watch_certificate
 from broker.shell.writer import Writer
 from config.policy.loading import LoadedPolicy
 from config.settings import Settings
@@ -92,6 +96,8 @@ def house_rules(settings: Settings) -> HouseRules:
         guest_notice=settings.guests.notice_text,
         refusal_table_rows=settings.audit.refusal_table_rows,
         admin_sign_in_seconds=settings.admin.session_seconds,
+        certificate_warning_seconds=settings.alarms.certificate_days * 86400,
+        flood_refusals_per_minute=settings.alarms.refusals_per_minute,
     )
 
 
@@ -122,8 +128,9 @@ async def running_edge(settings: Settings, parts: Parts) -> AsyncIterator[Edge]:
             background.add(task)
             task.add_done_callback(background.discard)
 
+        hook = AlarmHook(settings.alarms.command)
         latches = Latches(settings.data_directory / EMERGENCY_DIRECTORY)
-        driver, effects = _driver(settings, parts, media, facts, start, journal, latches)
+        driver, effects = _driver(settings, parts, media, facts, start, journal, latches, hook)
         writer = Writer(store, heads, driver.settled)
         driver.attach(writer)
         writer.start()
@@ -155,6 +162,8 @@ async def running_edge(settings: Settings, parts: Parts) -> AsyncIterator[Edge]:
             start(watch_ldif(parts.directory, path, facts, driver.present_people, driver.submit))
         driver.submit(await facts.started(latches.on_disk()))
         start(watch_latches(latches, driver))
+        start(hook.run())
+        start(watch_certificate(settings.tls, driver.submit))
         try:
             async with _listeners(edge, parts.tls):
                 log.info(
@@ -205,6 +214,7 @@ def _driver(
     start: Callable[[Coroutine[None, None, None]], None],
     journal: Journal,
     latches: Latches,
+    hook: AlarmHook,
 ) -> tuple[Driver, Effects]:
     signer = _signer(parts)
     gateway = settings.gateway
@@ -236,7 +246,7 @@ def _driver(
     house = House(
         gate, fresh_id, rules, ice_server_for, invitation_link, Refusals(settings.audit.refusal_table_rows)
     )
-    effects = Effects(media, latches, read_undelivered)
+    effects = Effects(media, latches, hook.sound, read_undelivered)
     driver = Driver(house, effects, journal, read_clock, settings.gateway.max_pending_commits)
     return driver, effects
 
@@ -285,6 +295,12 @@ def _watch(edge: Edge) -> None:
         "turngate_emergency_latches_missed",
         "How often the file of a stop was gone that nobody had lifted.",
         lambda: edge.driver.latches_missed,
+    )
+    edge.metrics.watch_each(
+        "turngate_alarm",
+        "1 while it needs a person.",
+        "alarm",
+        {name: partial(edge.driver.alarm_holds, name) for name in TABLE},
     )
     edge.metrics.registry.register(RelayCollector(edge.media.relay.counters))
 

@@ -24,8 +24,9 @@ from broker.audit.ledger import Ledger
 from broker.audit.query import latched_stops, open_sessions, records_of_type
 from broker.audit.record import Draft
 from broker.core import commands as c
-from broker.core.events import LostSession, Started, StoredInvitation, StoredVisit
+from broker.core.events import Started
 from broker.core.gate import Receipt
+from broker.core.stored import LostSession, StoredInvitation, StoredVisit
 from broker.shell.journal import Mark
 from broker.shell.schema import INVITATIONS, JOURNAL_MARK, MESSAGES, METADATA, SIGN_INS, VISITS
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import ssl
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
 from pathlib import Path
@@ -14,9 +16,12 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
+from broker.core.events import CertificateSeen, Event
 from config.tls import TlsSettings
 
 DEMO_DAYS = 7
+CERTIFICATE_SECONDS = 60.0
+"""How often the file is looked at: a new one clears the alarm of the old one within a minute."""
 
 log = structlog.get_logger(__name__)
 
@@ -51,6 +56,19 @@ def show_certificate_again(context: ssl.SSLContext, tls: TlsSettings) -> None:
         log.error("certificate.not_reloaded", why=str(unusable))  # noqa: TRY400 (the reason says it all)
     else:
         log.info("certificate.reloaded")
+
+
+async def watch_certificate(tls: TlsSettings, submit: Callable[[Event], None]) -> None:
+    """Runs for ever: until when the listeners' certificate is good, as events."""
+    while tls.certificate_file is not None:
+        try:
+            chain = tls.certificate_file.read_bytes()
+            ends = x509.load_pem_x509_certificate(chain).not_valid_after_utc
+        except (OSError, ValueError) as unusable:
+            log.error("certificate.not_read", why=str(unusable))  # noqa: TRY400 (the reason says it all)
+        else:
+            submit(CertificateSeen(int(ends.timestamp())))
+        await asyncio.sleep(CERTIFICATE_SECONDS)
 
 
 def make_demo_certificate(folder: Path, hosts: list[str]) -> tuple[Path, Path]:

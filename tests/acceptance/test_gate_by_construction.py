@@ -204,6 +204,7 @@ ROUTES: dict[tuple[str, str, str], Ask] = {
     ("admin", "POST", "/api/sign-out"): desk,
     ("admin", "GET", "/api/sessions"): desk,
     ("admin", "POST", "/api/sessions/end"): desk,
+    ("admin", "GET", "/api/alarms"): desk,
     ("admin", "GET", "/api/emergency"): desk,
     ("admin", "POST", "/api/emergency/stop"): desk,
     ("admin", "POST", "/api/emergency/lift"): desk,

@@ -169,14 +169,14 @@ def shell_sources() -> str:
 def test_operations_explain_every_metric() -> None:
     families = [*Metrics().registry.collect(), *RelayCollector(lambda: NO_COUNTERS).collect()]
     own = {f"{family.name}_total" if family.type == "counter" else family.name for family in families}
-    watched = set(re.findall(r'\.watch\(\s*"(turngate_\w+)"', shell_sources()))
+    watched = set(re.findall(r'\.watch(?:_each)?\(\s*"(turngate_\w+)"', shell_sources()))
     explained = set(re.findall(r"`(turngate_\w+)`", section("docs/operations.md", "## Metrics")))
     assert explained == own | watched
 
 
-def test_operations_explain_every_alarm() -> None:
+def test_operations_explain_every_line_that_warns() -> None:
     raised = set(re.findall(r'log\.(?:warning|error|exception|critical)\(\s*"([\w.]+)"', shell_sources()))
-    rows = first_column(section("docs/operations.md", "## What each alarm means"))
+    rows = first_column(section("docs/operations.md", "## What each line of the log means"))
     assert {name for row in rows for name in re.findall(r"`([\w.]+)`", row)} == raised
 
 

@@ -19,6 +19,7 @@ from broker.core import client_frames as cf
 from broker.core import events as e
 from broker.core.call import CallState
 from broker.core.commands import Opening, RequestId, SaveMessage, WithdrawMedia
+from broker.core.stored import StoredMessage
 from broker.policy.decide import decide
 from broker.policy.decision import Decision
 from broker.policy.index import PolicyIndex
@@ -258,7 +259,7 @@ class World:
         sender = self.principals[b % len(self.principals)] if b % 3 else None
         self.run(
             client.reads(
-                *(e.StoredMessage(m.message_id, sender, m.sender, m.text, m.sent_at_ms) for m in waiting)
+                *(StoredMessage(m.message_id, sender, m.sender, m.text, m.sent_at_ms) for m in waiting)
             )
         )
 

@@ -42,6 +42,7 @@ from broker.core.gate import Decide, Gate
 from broker.core.house import House, HouseRules
 from broker.core.refusals import Refusals
 from broker.core.router import handle
+from broker.core.stored import StoredMessage
 from broker.policy.decide import decide
 from broker.policy.decision import UNLIMITED, Code, Decision
 from broker.policy.index import PolicyIndex
@@ -371,7 +372,7 @@ class Client:
     def signs_out(self) -> e.SignOutRequested:
         return e.SignOutRequested(self.token, self.party)
 
-    def reads(self, *messages: e.StoredMessage) -> e.UndeliveredRead:
+    def reads(self, *messages: StoredMessage) -> e.UndeliveredRead:
         return e.UndeliveredRead(self.connection_id, messages)
 
     # --- what this connection gets --------------------------------------------------------------------------

@@ -12,7 +12,7 @@ from auth.personal import Personal
 from auth.principal import Insider, PartyId
 from broker.core.client_frames import ClientFrame, ClientProgram, Hello
 from broker.core.clock import Now
-from broker.core.commands import ConnectionId, ReadUndelivered
+from broker.core.commands import ConnectionId, ReadUndelivered, SoundAlarm
 from broker.core.events import Connected, FrameReceived, MediaCount, Ticked
 from broker.core.frame_codec import parse_edge_frame
 from broker.core.frames import EdgeFrame, IceServer
@@ -204,7 +204,8 @@ class Stage:
         self.rows = Rows()
         self.reads: list[ReadUndelivered] = []
         self.latches = HeldLatches()
-        self.effects = Effects(self.rows, self.latches, self.reads.append)
+        self.alarms: list[SoundAlarm] = []
+        self.effects = Effects(self.rows, self.latches, self.alarms.append, self.reads.append)
         self.journal = Journal(folder / "journal", journal_bytes)
         self.writer = HeldWriter()
         self.driver = Driver(self.house, self.effects, self.journal, lambda: self.now, max_pending)

@@ -116,5 +116,5 @@ def test_the_relay_is_told_the_rate_with_the_admission() -> None:
     rows = Rows()
     recorded = play.house.gate.recorded(invited.openings[0], Receipt(1, 1))
     assert recorded is not None
-    Effects(rows, HeldLatches(), lambda _: None).open(recorded)
+    Effects(rows, HeldLatches(), lambda _: None, lambda _: None).open(recorded)
     assert rows.bits_per_second == {invited.frame(CallCreated).call_id: 64_000}

@@ -13,9 +13,9 @@ from broker.core.errors import (
     STILL_IN_LOBBY,
     UNKNOWN_MESSAGE,
 )
-from broker.core.events import StoredMessage
 from broker.core.frames import ChatAccepted, ChatMessage, InsiderWelcome
 from broker.core.house import MAX_SHOWN_MESSAGES
+from broker.core.stored import StoredMessage
 from broker.policy.decision import Code
 from config.policy.action import Action
 from tests.spec.playbook import Playbook, allow_everything, deny_everything

@@ -18,8 +18,9 @@ from broker.core.errors import (
     SIGNED_OUT,
     TOO_MANY_CONNECTIONS,
 )
-from broker.core.events import LostSession, SignInProved, SignOutRequested, Started, Stopping
+from broker.core.events import SignInProved, SignOutRequested, Started, Stopping
 from broker.core.frames import CallEnded, LobbyLeft, LobbyRefused, PresenceStatus
+from broker.core.stored import LostSession
 from broker.policy.decision import Code
 from tests.spec.playbook import (
     START_WALL_SECONDS,

@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 from broker.core.client_frames import CallInvite, ChatSend, InvitationCreate, LobbyAdmit
-from broker.core.events import PolicyApplied, Started, StoredVisit
+from broker.core.events import PolicyApplied, Started
+from broker.core.stored import StoredVisit
 from broker.policy.decision import Code
 from broker.policy.index import PolicyIndex
 from config.policy.action import Action

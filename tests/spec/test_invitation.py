@@ -23,7 +23,7 @@ from broker.core.errors import (
     SIGNED_OUT,
     UNKNOWN_INVITATION,
 )
-from broker.core.events import Started, StoredInvitation, StoredVisit
+from broker.core.events import Started
 from broker.core.frames import (
     ContactGone,
     InsiderWelcome,
@@ -33,6 +33,7 @@ from broker.core.frames import (
     LobbyRefused,
 )
 from broker.core.invitation import MAX_OPEN_INVITATIONS
+from broker.core.stored import StoredInvitation, StoredVisit
 from broker.policy.decision import Code
 from config.policy.action import Action
 from tests.spec.playbook import RULES, START_WALL_SECONDS, Client, Outcome, Playbook, deny_everything, effect

@@ -11,7 +11,7 @@ from auth.principal import Guest, PartyId
 from broker.core.client_frames import LobbyAdmit, LobbyRefuse
 from broker.core.commands import EndVisit, ReadUndelivered, SaveVisit, WithdrawMedia
 from broker.core.errors import AUDIT_UNAVAILABLE, SIGNED_OUT, UNKNOWN_GUEST
-from broker.core.events import LostSession, Started, StoredVisit
+from broker.core.events import Started
 from broker.core.frames import (
     CallEnded,
     ContactGone,
@@ -24,6 +24,7 @@ from broker.core.frames import (
     PresenceChanged,
     PresenceStatus,
 )
+from broker.core.stored import LostSession, StoredVisit
 from broker.policy.decision import Code
 from config.policy.action import Action
 from tests.spec.playbook import RULES, START_WALL_SECONDS, Client, Outcome, Playbook, effect

@@ -40,6 +40,11 @@ class EmergencyDesk:
         names = {"zones": [z.id for z in policy.zones], "peers": [p.id for p in policy.peers]}
         return web.json_response(self._edge.driver.emergency() | names)
 
+    async def alarms(self, request: web.Request) -> web.Response:
+        """What needs a person now."""
+        await self._door.through(request, View.ALARMS)
+        return web.json_response({"alarms": self._edge.driver.alarms()})
+
     async def stop(self, request: web.Request) -> web.Response:
         """Stops at once, also while the directory does not answer: whoever is signed in is known."""
         body = await read_body(request, StopBody)

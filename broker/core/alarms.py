@@ -1,0 +1,142 @@
+"""Alarms: the one place that says what needs a person. Each is a condition of the house, looked at again and
+again; its beginning and its end go on record, and to whoever listens.
+
+Nothing else in the house raises or clears an alarm: an event changes a fact, and the next look sees it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from broker.core.clock import Now
+from broker.core.commands import Command, Narrowing, SoundAlarm
+from broker.core.events import CertificateSeen
+from broker.core.house import Alarm, House
+from broker.core.recording import draft
+
+CLOCK_TOLERANCE_SECONDS = 5.0
+"""What the clock on the wall may go astray from the steady one between two looks."""
+CLOCK_STEADY_SECONDS = 600
+"""How long it has to be steady before nobody needs to look."""
+
+
+@dataclass(frozen=True, slots=True)
+class AlarmRow:
+    """One alarm there can be, in words for whoever is called."""
+
+    name: str
+    sentence: str
+    what_to_do: str
+
+
+RECORD_UNAVAILABLE = AlarmRow(
+    "record_unavailable",
+    "The record cannot be written; nothing new opens.",
+    "Make room on the disk or bring the database back; nothing has to be restarted.",
+)
+EMERGENCY_STOP = AlarmRow(
+    "emergency_stop",
+    "Communication is stopped.",
+    "See what and why under Emergency; two administrators lift it.",
+)
+LATCH_MISSING = AlarmRow(
+    "latch_missing",
+    "Somebody removed the file of an emergency stop; the stop goes on.",
+    "Find out who: a stop is lifted by two administrators and in no other way.",
+)
+POLICY_REFUSED = AlarmRow(
+    "policy_refused",
+    "The policy file cannot be used; the old policy goes on.",
+    "Run `turngate policy check` on it, mend it, or roll back.",
+)
+CLOCK_JUMPED = AlarmRow(
+    "clock_jumped",
+    "The clock of this machine jumped.",
+    "Look at its time service: expiries, hours and the record's times follow that clock.",
+)
+CERTIFICATE_EXPIRING = AlarmRow(
+    "certificate_expiring",
+    "The certificate that the listeners show is about to expire, or has.",
+    "Put a new one in its place and run `systemctl reload turngate`.",
+)
+LIMITS_HIT = AlarmRow(
+    "limits_hit",
+    "Calls send more than they may; the relay drops what is too much.",
+    "Somebody's program ignores its limit, or a rule's rate is too low for what it allows.",
+)
+FLOOD = AlarmRow(
+    "flood",
+    "Strangers are turned away in great numbers.",
+    "The record counts them by source prefix: block those in front of the edge.",
+)
+
+TABLE: dict[str, AlarmRow] = {row.name: row for row in list(globals().values()) if isinstance(row, AlarmRow)}
+"""Every row by its name."""
+
+
+def conditions(house: House, now: Now) -> Iterator[tuple[AlarmRow, str]]:
+    """The alarms that hold now, each with a detail that names nobody."""
+    if house.outage_since is not None:
+        yield RECORD_UNAVAILABLE, ""
+    if house.gate.stops:
+        yield EMERGENCY_STOP, f"{len(house.gate.stops)} latched"
+    if house.latches_missing & house.gate.stops.keys():
+        yield LATCH_MISSING, ""
+    if house.policy_alarm is not None:
+        yield POLICY_REFUSED, f"{len(house.policy_alarm.errors)} mistakes"
+    jumped = house.clock_jump
+    if jumped is not None and now.monotonic_seconds - jumped.at_monotonic_seconds < CLOCK_STEADY_SECONDS:
+        yield CLOCK_JUMPED, f"by {jumped.seconds:+d} s"
+    ends = house.certificate_ends_at
+    if ends is not None and ends - now.wall_seconds < house.rules.certificate_warning_seconds:
+        yield CERTIFICATE_EXPIRING, f"in {(ends - now.wall_seconds) // 86400} days"
+    if house.limited_calls:
+        yield LIMITS_HIT, f"{len(house.limited_calls)} calls"
+    if house.floods:
+        yield FLOOD, ", ".join(sorted(house.floods))
+
+
+def look(house: House, now: Now) -> list[Command]:
+    """What began and what ended since the last look."""
+    found = {row.name: detail for row, detail in conditions(house, now)}
+    began = {name: Alarm(name, now.wall_ms, now.monotonic_seconds, detail) for name, detail in found.items()}
+    ended = [alarm for name, alarm in house.alarms.items() if name not in found]
+    new = [alarm for name, alarm in began.items() if name not in house.alarms]
+    for name, detail in found.items():
+        if name in house.alarms:
+            began[name] = house.alarms[name].with_detail(detail)
+    house.alarms = began
+    return [*(_raised(alarm) for alarm in new), *(_cleared(alarm, now) for alarm in ended)]
+
+
+def _raised(alarm: Alarm) -> Narrowing:
+    record = draft("alarm.raised", alarm=alarm.name, detail=alarm.detail)
+    return Narrowing((), (SoundAlarm(alarm.name, "raised", TABLE[alarm.name].sentence),), (record,))
+
+
+def _cleared(alarm: Alarm, now: Now) -> Narrowing:
+    seconds = int(now.monotonic_seconds - alarm.since_monotonic_seconds)
+    record = draft("alarm.cleared", alarm=alarm.name, seconds=seconds)
+    return Narrowing((), (SoundAlarm(alarm.name, "cleared", TABLE[alarm.name].sentence),), (record,))
+
+
+def certificate_seen(house: House, event: CertificateSeen, now: Now) -> list[Command]:
+    """What the listeners show is good until then."""
+    house.certificate_ends_at = event.ends_at_unix_seconds
+    return []
+
+
+def alarms_overview(house: House) -> list[Mapping[str, str | int]]:
+    """What holds, the newest first, with words for it."""
+    newest = sorted(house.alarms.values(), key=lambda alarm: -alarm.since_monotonic_seconds)
+    return [
+        {
+            "alarm": alarm.name,
+            "since_ms": alarm.since_ms,
+            "sentence": TABLE[alarm.name].sentence,
+            "what_to_do": TABLE[alarm.name].what_to_do,
+            "detail": alarm.detail,
+        }
+        for alarm in newest
+    ]

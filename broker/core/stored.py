@@ -1,0 +1,46 @@
+"""Stored: what the store still held when it was read, as events tell of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from auth.personal import Personal
+from auth.principal import Guest, Insider, PartyId
+
+
+@dataclass(frozen=True, slots=True)
+class StoredMessage:
+    message_id: str
+    sender: Insider | Guest | None
+    """The sender as they are now; None when nobody vouches for them any more."""
+    sender_party: PartyId
+    text: Personal
+    sent_at_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class StoredInvitation:
+    invitation_id: str
+    invited_by: PartyId
+    guest_name: Personal
+    guest_email: Personal | None
+    expires_at_unix_seconds: int
+    redemptions_left: int
+
+
+@dataclass(frozen=True, slots=True)
+class StoredVisit:
+    guest: Guest
+    token_digest: str
+    admitted: bool
+    expires_at_unix_seconds: int
+
+
+@dataclass(frozen=True, slots=True)
+class LostSession:
+    """A session that a previous run opened and never closed."""
+
+    session_id: str
+    kind: str
+    last_count: str
+    """The last checkpointed counters as JSON text; empty when there were none."""
