@@ -64,6 +64,8 @@ def make_house(folder: Path, address: str) -> DemoHouse:
             "tls": {"certificate_file": certificate_file, "private_key_file": key_file},
             "directory": {"ldif_file": ldif_file},
             "policy": {"file": policy_file},
+            # Its certificate is good for a week: that is no reason to call anybody.
+            "alarms": {"certificate_days": 1},
             "invitations": {"secret": secrets.token_urlsafe(32)},
             "relay": {
                 "listen": [

@@ -38,7 +38,7 @@ RECORD_UNAVAILABLE = AlarmRow(
 EMERGENCY_STOP = AlarmRow(
     "emergency_stop",
     "Communication is stopped.",
-    "See what and why under Emergency; two administrators lift it.",
+    "See at the console what and why; two administrators lift it.",
 )
 LATCH_MISSING = AlarmRow(
     "latch_missing",
@@ -48,7 +48,7 @@ LATCH_MISSING = AlarmRow(
 POLICY_REFUSED = AlarmRow(
     "policy_refused",
     "The policy file cannot be used; the old policy goes on.",
-    "Run `turngate policy check` on it, mend it, or roll back.",
+    "Check it with turngate policy check, mend it, or roll back.",
 )
 CLOCK_JUMPED = AlarmRow(
     "clock_jumped",
@@ -58,7 +58,7 @@ CLOCK_JUMPED = AlarmRow(
 CERTIFICATE_EXPIRING = AlarmRow(
     "certificate_expiring",
     "The certificate that the listeners show is about to expire, or has.",
-    "Put a new one in its place and run `systemctl reload turngate`.",
+    "Put a new one in its place and send the service SIGHUP.",
 )
 LIMITS_HIT = AlarmRow(
     "limits_hit",
@@ -84,17 +84,25 @@ def conditions(house: House, now: Now) -> Iterator[tuple[AlarmRow, str]]:
     if house.latches_missing & house.gate.stops.keys():
         yield LATCH_MISSING, ""
     if house.policy_alarm is not None:
-        yield POLICY_REFUSED, f"{len(house.policy_alarm.errors)} mistakes"
+        yield POLICY_REFUSED, _count(len(house.policy_alarm.errors), "mistake")
     jumped = house.clock_jump
     if jumped is not None and now.monotonic_seconds - jumped.at_monotonic_seconds < CLOCK_STEADY_SECONDS:
         yield CLOCK_JUMPED, f"by {jumped.seconds:+d} s"
     ends = house.certificate_ends_at
     if ends is not None and ends - now.wall_seconds < house.rules.certificate_warning_seconds:
-        yield CERTIFICATE_EXPIRING, f"in {(ends - now.wall_seconds) // 86400} days"
+        yield CERTIFICATE_EXPIRING, _remaining(ends - now.wall_seconds)
     if house.limited_calls:
-        yield LIMITS_HIT, f"{len(house.limited_calls)} calls"
+        yield LIMITS_HIT, _count(len(house.limited_calls), "call")
     if house.floods:
         yield FLOOD, ", ".join(sorted(house.floods))
+
+
+def _count(count: int, what: str) -> str:
+    return f"{count} {what}" + ("" if count == 1 else "s")
+
+
+def _remaining(seconds: int) -> str:
+    return f"in {_count(seconds // 86400, 'day')}" if seconds > 0 else "it has expired"
 
 
 def look(house: House, now: Now) -> list[Command]:

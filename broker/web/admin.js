@@ -8,6 +8,7 @@
  */
 
 import "./elements/tg-admin-sign-in.js";
+import "./elements/tg-alarms.js";
 import "./elements/tg-emergency.js";
 import "./elements/tg-explain.js";
 import "./elements/tg-policy.js";
@@ -20,7 +21,7 @@ import { get, post } from "./protocol/http.js";
 import { part } from "./workspace.js";
 
 const signIn = /** @type {AdminSignIn} */ (part("tg-admin-sign-in"));
-const pages = ["tg-emergency", "tg-sessions", "tg-policy", "tg-explain", "tg-replay"]
+const pages = ["tg-alarms", "tg-emergency", "tg-sessions", "tg-policy", "tg-explain", "tg-replay"]
   .map((name) => /** @type {AdminPage} */ (part(name)));
 
 /** @param {string | null} farewell */
@@ -31,9 +32,10 @@ async function enter(farewell) {
   part(".desk").hidden = role === null;
   part(".entry").hidden = role !== null;
   warn([]);
-  for (const page of pages) page.open(role !== null && PAGES[role].includes(page.localName) ? role : null);
-  if (role !== null && me.ok) {
-    part(".who").textContent = `${plain(me.body["login"])}, ${ROLES[role].toLowerCase()}`;
+  const login = me.ok ? String(me.body["login"] ?? "") : "";
+  for (const page of pages) page.open(role !== null && PAGES[role].includes(page.localName) ? role : null, login);
+  if (role !== null) {
+    part(".who").textContent = `${plain(login)}, ${ROLES[role].toLowerCase()}`;
   } else {
     signIn.open(me.ok ? String(me.body["notice"] ?? "") : "", farewell ?? (me.ok ? null : me.sentence));
   }

@@ -166,6 +166,8 @@ certificate_file = "{self.ca_file}"
 private_key_file = "{key_file}"
 [directory]
 ldif_file = "{self.folder / "people.ldif"}"
+[alarms]
+certificate_days = 1
 [policy]
 file = "{self.folder / "policy.toml"}"
 [relay]

@@ -40,11 +40,11 @@ describe("hostile names", () => {
 });
 
 describe("roles", () => {
-  test("each has its pages: all the emergency stop, recovery only that, and operators no policy", () => {
+  test("each has its pages: all the alarms and the emergency stop, recovery only those, and operators no policy", () => {
     assert.deepEqual(Object.keys(PAGES).sort(), Object.keys(ROLES).sort());
-    assert.ok(Object.values(PAGES).every((pages) => pages[0] === "tg-emergency"));
-    assert.deepEqual(PAGES.recovery, ["tg-emergency"]);
-    assert.deepEqual(PAGES.operator, ["tg-emergency", "tg-sessions"]);
+    assert.ok(Object.values(PAGES).every((pages) => pages[0] === "tg-alarms" && pages[1] === "tg-emergency"));
+    assert.deepEqual(PAGES.recovery, ["tg-alarms", "tg-emergency"]);
+    assert.deepEqual(PAGES.operator, ["tg-alarms", "tg-emergency", "tg-sessions"]);
     assert.ok(!PAGES.policy_administrator.includes("tg-sessions"));
   });
 

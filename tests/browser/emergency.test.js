@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 
-import { bannerWords, countWords, drillWords, MODALITIES, scopeWords, stopFacts, stoppedBy } from "../../broker/web/protocol/emergency.js";
+import { bannerWords, countWords, drillWords, liftWords, MODALITIES, scopeWords, stopFacts, stoppedBy } from "../../broker/web/protocol/emergency.js";
 
 const STOP = { scope: "all", since_ms: 0, how: "console", by: "u-1", login: null, told_by: null, reason: null, known: true,
   ended: { calls: 1, shares: 0, connections: 2, visits: 0 }, packets: 7, last_packet_ms: 1000, lift: null };
@@ -52,6 +52,21 @@ describe("what a stop ended", () => {
   test("is told of a rehearsal as what would have been", () => {
     assert.equal(drillWords({ scope: "modality:chat", at_ms: 0, would_end: {} }),
       "Rehearsed on 1970-01-01 00:00:00 UTC: a stop of chat would have ended nothing that was open.");
+  });
+});
+
+describe("a lift that waits", () => {
+  const lift = { by: "u-1", login: "olga", until_ms: 0 };
+
+  test("asks others to approve, by when", () => {
+    assert.equal(liftWords(lift, "bob"),
+      "olga has asked for the lift. The stop goes on unless another administrator approves by 1970-01-01 00:00:00 UTC.");
+    assert.match(liftWords({ ...lift, login: "\u202eaglo" }, "bob"), /^\u{fffd}aglo has asked/u);
+  });
+
+  test("asks nothing of who asked for it", () => {
+    assert.equal(liftWords(lift, "olga"), "You have asked for the lift; another administrator has to approve it. "
+      + "The stop goes on unless that happens by 1970-01-01 00:00:00 UTC.");
   });
 });
 

@@ -12,14 +12,18 @@ import { problemText } from "./problem-text.js";
 export class AdminPage extends HTMLElement {
   /** @type {Role | null} */
   role = null;
+  /** Of the person signed in. */
+  login = "";
   #problem = make("div", { role: "alert" });
 
   /**
    * Shows the page to somebody in this role; null hides it.
    * @param {Role | null} role
+   * @param {string} login
    */
-  open(role) {
+  open(role, login) {
     this.role = role;
+    this.login = login;
     this.hidden = role === null;
     this.#problem.replaceChildren();
     this.replaceChildren();

@@ -5,8 +5,8 @@
  * @import {Emergency as EmergencyState, Lift, Stop} from "../protocol/emergency.js"
  */
 
-import { MAY_STOP, moment, plain } from "../protocol/admin.js";
-import { drillWords, scopeWords, stopFacts, STOP_HOLDS } from "../protocol/emergency.js";
+import { MAY_STOP, plain } from "../protocol/admin.js";
+import { drillWords, liftWords, scopeWords, stopFacts, STOP_HOLDS } from "../protocol/emergency.js";
 import { get, post } from "../protocol/http.js";
 import { AdminPage } from "./admin-page.js";
 import { button, make, setText, showList } from "./markup.js";
@@ -104,11 +104,9 @@ class Emergency extends AdminPage {
    * @param {Lift | null} lift
    */
   #lifting(scope, words, lift) {
-    const login = lift === null ? "" : plain(lift.login, 80);
-    const asked = lift === null ? [] : [make("p", {},
-      `${login} has asked for the lift. The stop goes on unless another administrator approves by ${moment(lift.until_ms)}.`)];
-    if (!this.#mayStop) return asked;
-    const label = lift === null ? "Ask for the lift" : `Approve the lift asked for by ${login}`;
+    const asked = lift === null ? [] : [make("p", {}, liftWords(lift, this.login))];
+    if (!this.#mayStop || lift?.login === this.login) return asked;
+    const label = lift === null ? "Ask for the lift" : `Approve the lift asked for by ${plain(lift.login, 80)}`;
     const press = () => void this.#ask("lift", { scope });
     return [...asked, make("div", { class: "actions" },
       button(label, press, { "aria-label": `${label}: ${words}` }))];

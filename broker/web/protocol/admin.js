@@ -31,10 +31,10 @@ export const ROLES = {
 
 /** @type {Record<Role, string[]>} */
 export const PAGES = {
-  operator: ["tg-emergency", "tg-sessions"],
-  policy_administrator: ["tg-emergency", "tg-policy", "tg-explain", "tg-replay"],
-  auditor: ["tg-emergency", "tg-sessions", "tg-policy", "tg-explain", "tg-replay"],
-  recovery: ["tg-emergency"],
+  operator: ["tg-alarms", "tg-emergency", "tg-sessions"],
+  policy_administrator: ["tg-alarms", "tg-emergency", "tg-policy", "tg-explain", "tg-replay"],
+  auditor: ["tg-alarms", "tg-emergency", "tg-sessions", "tg-policy", "tg-explain", "tg-replay"],
+  recovery: ["tg-alarms", "tg-emergency"],
 };
 
 /** @type {Role[]} */

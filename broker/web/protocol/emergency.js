@@ -103,6 +103,18 @@ export function stopFacts(stop) {
 }
 
 /**
+ * @param {Lift} lift
+ * @param {string} login of whoever reads it
+ * @returns {string}
+ */
+export function liftWords({ login: asker, until_ms }, login) {
+  const until = `by ${moment(until_ms)}`;
+  return asker === login
+    ? `You have asked for the lift; another administrator has to approve it. The stop goes on unless that happens ${until}.`
+    : `${plain(asker, 80)} has asked for the lift. The stop goes on unless another administrator approves ${until}.`;
+}
+
+/**
  * @param {Drill} drill
  * @returns {string}
  */
