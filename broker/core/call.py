@@ -78,6 +78,8 @@ class Call:
     state: CallState = CallState.RINGING
     bits_per_second: int | None = None
     """Of what each party may send: the strictest of every rule that allowed anything in this call."""
+    rates: dict[PartyId, dict[str, int]] = field(default_factory=dict)
+    """What each party was last told that it may send, by medium; nothing where nothing limits it."""
     share: Share | None = None
     """At most one screen is shown at a time."""
     had_share: bool = False

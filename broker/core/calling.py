@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from auth.principal import Guest, Insider, PartyId
-from broker.core import sharing
+from broker.core import bandwidth, sharing
 from broker.core.answers import denial, deny, error, refuse, unrecorded
 from broker.core.call import Call, CallEvent, CallState, EndingCall, WrongStateError
 from broker.core.client_frames import CallAccept, CallCancel, CallDecline, CallHangUp, CallInvite
@@ -24,6 +24,7 @@ from broker.core.commands import (
     WithdrawMedia,
 )
 from broker.core.errors import (
+    BANDWIDTH_EXCEEDED,
     CALL_STATE,
     EMERGENCY_STOP,
     PEER_UNREACHABLE,
@@ -124,7 +125,7 @@ def _ring(
         until=until,
         connection=connection.connection_id,
     )
-    house.calls[call_id] = Call(
+    call = Call(
         call_id,
         frame.ref,
         connection.principal,
@@ -135,6 +136,9 @@ def _ring(
         bits_per_second=rate,
         opened_at_unix_seconds=now.wall_seconds,
     )
+    if bandwidth.exceeded(house, call) is not None:
+        return _unanswerable(connection, callee, BANDWIDTH_EXCEEDED, decisions, frame.ref)
+    house.calls[call_id] = call
     house.deadlines.add(now, house.rules.ring_timeout_seconds, "call.ring", call_id)
     house.deadlines.add(now, until - now.wall_seconds, "call.limit", call_id)
     created = CallCreated(
@@ -174,6 +178,10 @@ def accept(house: House, connection: Connection, frame: CallAccept, now: Now) ->
     denied = denial_in(decisions)
     if denied is not None:
         return deny(connection, denied, call.call_id)
+    before, call.answer_decisions = call.answer_decisions, tuple(decisions)
+    if bandwidth.exceeded(house, call) is not None:
+        call.answer_decisions = before
+        return refuse(connection.connection_id, BANDWIDTH_EXCEEDED, call_id=call.call_id)
     record = draft(
         "call.answered",
         call.call_id,
@@ -184,7 +192,6 @@ def accept(house: House, connection: Connection, frame: CallAccept, now: Now) ->
     )
     call.state = next_state
     call.callee_connection = connection.connection_id
-    call.answer_decisions = tuple(decisions)
     # Where the callee answers from may allow less than where they were invited.
     less = _less(house, call, decisions, (), now)
     admit = AdmitMedia(call.call_id, call.grant.parties, call.grant.until_unix_seconds, call.bits_per_second)
@@ -216,7 +223,8 @@ def accept(house: House, connection: Connection, frame: CallAccept, now: Now) ->
             within=house.standing(connection),
             on_failure=unrecorded(connection.connection_id),
             then=elsewhere,
-        )
+        ),
+        *bandwidth.settle(house),
     ]
 
 

@@ -123,7 +123,18 @@ class LimitMedia:
     bits_per_second: int | None
 
 
-PlainEffect = LimitMedia | Tell | ReplyRefused | ReplyDone | AllowPayloadTypes | ReadUndelivered
+@dataclass(frozen=True, slots=True)
+class ShareBandwidth:
+    """What these parties of an admitted session may send in all, in bits per second, None for as much as it
+    was admitted for; never more than that."""
+
+    session_id: str
+    rates: tuple[tuple[PartyId, int | None], ...]
+
+
+PlainEffect = (
+    ShareBandwidth | LimitMedia | Tell | ReplyRefused | ReplyDone | AllowPayloadTypes | ReadUndelivered
+)
 
 # --- effects that close -------------------------------------------------------------------------------------
 
@@ -183,6 +194,7 @@ NarrowingEffect = (
     | Latch
     | LimitMedia
     | ReplyDone
+    | ShareBandwidth
     | SilenceMedia
     | SoundAlarm
     | StopPayloadTypes

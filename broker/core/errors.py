@@ -71,6 +71,9 @@ STILL_IN_LOBBY = ErrorRow("STILL_IN_LOBBY", Blame.CALLER, "The host has not let 
 PEER_UNREACHABLE = ErrorRow("PEER_UNREACHABLE", Blame.PEER, "This person cannot be reached.", 404)
 USER_BUSY = ErrorRow("USER_BUSY", Blame.PEER, "This person is in another call.", 409, retryable=True)
 YOU_ARE_BUSY = ErrorRow("YOU_ARE_BUSY", Blame.CALLER, "You are in another call.", 409)
+BANDWIDTH_EXCEEDED = ErrorRow(
+    "BANDWIDTH_EXCEEDED", Blame.POLICY, "There is not enough bandwidth for this now.", 409, retryable=True
+)
 UNKNOWN_CALL = ErrorRow("UNKNOWN_CALL", Blame.CALLER, "There is no such call.", 404)
 CALL_STATE = ErrorRow("CALL_STATE", Blame.CALLER, "The call is not in a state for that.", 409)
 NEGOTIATION_BUSY = ErrorRow(

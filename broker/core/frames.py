@@ -256,6 +256,16 @@ class CallShareEnded(PlainFrame):
     reason: ShareEndReason
 
 
+class MediaLimit(PlainFrame):
+    """What the receiver of this may send of each medium in the call from now on; None for no limit."""
+
+    type: Literal["media.limit"] = "media.limit"
+    call_id: Id
+    audio_bits_per_second: int | None = None
+    video_bits_per_second: int | None = None
+    screen_bits_per_second: int | None = None
+
+
 class ForwardedOffer(PlainFrame):
     type: Literal["call.offer"] = "call.offer"
     call_id: Id
@@ -279,6 +289,6 @@ _Welcome = InsiderWelcome | GuestWelcome
 _Shown = PresenceChanged | ChatAccepted | ChatMessage | InvitationCreated | LobbyWaiting | LobbyAdmitted
 _CallShown = CallCreated | CallRing | CallAccepted | CallSharing
 _Told = Error | PresenceStatus | ContactGone | InvitationRevoked | LobbyLeft | LobbyRefused
-_CallTold = CallEnded | CallShareEnded | ForwardedOffer | ForwardedAnswer | ForwardedCandidate
+_CallTold = CallEnded | MediaLimit | CallShareEnded | ForwardedOffer | ForwardedAnswer | ForwardedCandidate
 _ClientTold = ClientRefused | ClientOutdated
 EdgeFrame = _Welcome | _Shown | _CallShown | _Told | _CallTold | _ClientTold

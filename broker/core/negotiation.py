@@ -130,6 +130,7 @@ def _rebuild(house: House, call: Call, connection: Connection, text: str, kind: 
         foreign_relayed=_foreign(house, call, connection),
         allowed_media=frozenset(call.media),
         screen=_screen_direction(call, connection.party),
+        limits=call.rates.get(call.other(connection.party), {}),
     )
     call.removed_candidates += rebuilt.removed_candidates
     return rebuilt

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from typing import Literal
 
 from auth.principal import Guest, Insider, PartyId
-from broker.core import alarms, calling, leaving, program, sharing, visit
+from broker.core import alarms, bandwidth, calling, leaving, program, sharing, visit
 from broker.core.answers import denial, entry_refused
 from broker.core.call import Call
 from broker.core.clock import Deadline, Now
@@ -53,7 +53,7 @@ def policy_applied(house: House, event: PolicyApplied, now: Now) -> list[Command
     )
     # The journal has the record at once: this policy does not come into force without one, and what it allows
     # is recorded after it.
-    return [Narrowing(records=(record,)), *everything(house, now)]
+    return [Narrowing(records=(record,)), *everything(house, now), *bandwidth.settle(house)]
 
 
 def policy_refused(house: House, event: PolicyRefused, now: Now) -> list[Command]:
@@ -103,7 +103,7 @@ def clock(house: House, deadline: Deadline, now: Now) -> list[Command]:
     """Whether the last answers still hold by this moment's clock, which may have jumped either way."""
     house.deadlines.add(now, CLOCK_SECONDS, "review.clock", "")
     _watch_the_clock(house, now)
-    found = alarms.look(house, now)
+    found = [*alarms.look(house, now), *bandwidth.settle(house)]
     review = house.review
     if review.asked_at_unix_seconds <= now.wall_seconds < review.holds_until_unix_seconds:
         return found

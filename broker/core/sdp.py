@@ -9,9 +9,10 @@ direction is not the sender's to choose beyond what `rebuild` is told.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Container, Iterator
+from collections.abc import Collection, Container, Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from types import MappingProxyType
 from typing import Literal
 
 from broker.core import sdp_attributes as read
@@ -20,6 +21,7 @@ from broker.core.sdp_section import OF_MEDIA, OF_SESSION, PROTOCOL, MalformedSdp
 
 MAX_SDP_BYTES = 49_152
 MAX_SDP_LINES = 1000
+_UNLIMITED: Mapping[str, int] = MappingProxyType({})
 """Browsers' offers have under 300. More are refused before any line is looked at."""
 MAX_CANDIDATES = 64
 MAX_FORMATS = 64
@@ -78,12 +80,13 @@ def rebuild(
     allowed_media: frozenset[str],
     screen: ScreenDirection | None = None,
     max_bytes: int = MAX_SDP_BYTES,
+    limits: Mapping[str, int] = _UNLIMITED,
 ) -> Rebuilt:
     """Rebuild a description.
 
     `own_relayed` are the sender's relayed addresses in this session, `foreign_relayed` those of everyone else
-    (asked `in` only). Without a `screen` there must be no section for one. Raises SdpError, and nothing else,
-    for any text.
+    (asked `in` only). Without a `screen` there must be no section for one. `limits` are bits per second, by
+    role, of what its reader may send (`b=TIAS`). Raises SdpError, and nothing else, for any text.
     """
     if len(text) > max_bytes or len(text.encode("utf-8", "surrogatepass")) > max_bytes:
         raise SdpError(SdpCode.TOO_LARGE)
@@ -100,6 +103,9 @@ def rebuild(
     for section in sections:
         if section.role == "screen":
             section.direction = _narrowed(section.direction, screen)
+        if section.role in limits:
+            asked = section.bits_per_second
+            section.bits_per_second = min(limits[section.role], asked or limits[section.role])
         lines += media_lines(section)
     return Rebuilt(
         text="".join(f"{line}\r\n" for line in lines),

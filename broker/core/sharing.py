@@ -7,6 +7,7 @@ recorded and ended here.
 from __future__ import annotations
 
 from broker.audit.record import Draft
+from broker.core import bandwidth
 from broker.core.answers import deny, refuse, unrecorded
 from broker.core.call import Call, Share
 from broker.core.client_frames import CallShare, CallUnshare
@@ -20,7 +21,7 @@ from broker.core.commands import (
     Show,
     StopPayloadTypes,
 )
-from broker.core.errors import CALL_STATE, NOT_SHARING, SHARE_BUSY
+from broker.core.errors import BANDWIDTH_EXCEEDED, CALL_STATE, NOT_SHARING, SHARE_BUSY
 from broker.core.frame_fields import ShareEndReason
 from broker.core.frames import CallShareEnded, CallSharing
 from broker.core.house import Connection, House
@@ -45,6 +46,8 @@ def share(house: House, connection: Connection, frame: CallShare, now: Now) -> l
     decision = house.gate.ask(Action.SCREEN_SHARE, connection.subject, viewer.subject, now)
     if not decision.allowed:
         return deny(connection, decision, call.call_id, call_id=call.call_id)
+    if bandwidth.exceeded(house, call, connection.party) is not None:
+        return refuse(connection.connection_id, BANDWIDTH_EXCEEDED, call_id=call.call_id)
     until = min(allowed_until(house, [decision], now.wall_seconds), call.grant.until_unix_seconds)
     share_id = f"s-{house.ids()}"
     grant = house.gate.grant(
@@ -67,7 +70,8 @@ def share(house: House, connection: Connection, frame: CallShare, now: Now) -> l
             effects,
             within=(call.call_id, *house.standing(connection)),
             on_failure=unrecorded(connection.connection_id, call_id=call.call_id),
-        )
+        ),
+        *bandwidth.settle(house),
     ]
 
 

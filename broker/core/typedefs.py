@@ -121,8 +121,8 @@ def _spelt_out(annotation: Any) -> str:
 def _comment(lines: list[str]) -> str:
     if len(lines) == 1:
         return f"/** {lines[0]} */\n"
-    body = "\n".join(f" * {line}".rstrip() for line in lines)
-    return f"/**\n{body}\n */\n"
+    body = "\n".join(f" * {line}".rstrip() for line in lines[1:])
+    return f"/** {lines[0]}\n{body}\n */\n"
 
 
 if __name__ == "__main__":

@@ -59,6 +59,7 @@ class View(StrEnum):
     POLICY_APPLY = "policy.apply"
     EMERGENCY = "emergency"
     ALARMS = "alarms"
+    BANDWIDTH = "bandwidth"
 
 
 _POLICY_PAGES = (Action.ADMIN_SET_POLICY, Action.ADMIN_AUDIT)
@@ -73,6 +74,7 @@ ACTIONS_OF_VIEW: dict[View, tuple[Action, ...]] = {
     View.POLICY_APPLY: (Action.ADMIN_SET_POLICY,),
     View.EMERGENCY: tuple(ACTION_OF_ROLE.values()),
     View.ALARMS: tuple(ACTION_OF_ROLE.values()),
+    View.BANDWIDTH: (Action.ADMIN_OPERATE, Action.ADMIN_SET_POLICY, Action.ADMIN_AUDIT),
 }
 """Any one of them lets a person see it."""
 

@@ -22,6 +22,7 @@ from broker.audit.record import JsonValue
 from broker.core import router
 from broker.core.alarms import alarms_overview
 from broker.core.answers import instead_of
+from broker.core.bandwidth import LiveFlow, live_flows
 from broker.core.clock import Now
 from broker.core.commands import (
     Answer,
@@ -119,6 +120,10 @@ class Driver:
     def stops(self) -> Mapping[Scope, Stop]:
         """The emergency stops that are latched."""
         return self._house.gate.stops
+
+    def live_flows(self) -> list[LiveFlow]:
+        """The answered calls, for whoever measures them."""
+        return live_flows(self._house)
 
     def emergency(self) -> dict[str, JsonValue]:
         """What is stopped, what is about to be lifted, and what the last rehearsal found."""

@@ -7,7 +7,7 @@ checker sees any other way.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol, assert_never
 
@@ -27,6 +27,7 @@ from broker.core.commands import (
     ReplyGranted,
     ReplyRefused,
     RequestId,
+    ShareBandwidth,
     Show,
     SilenceMedia,
     SoundAlarm,
@@ -75,6 +76,9 @@ class MediaLink(Protocol):
 
     def limit(self, session_id: str, until_unix_seconds: int, bits_per_second: int | None) -> None:
         """For no longer and no faster than that; nothing for a session that is not admitted."""
+
+    def share_bandwidth(self, session_id: str, rates: Mapping[PartyId, int | None]) -> None:
+        """What these parties send is held to that, and to what the session was admitted for."""
 
     def silence(self, session_ids: frozenset[str] | None) -> None:
         """Nothing of these sessions, of any for None, is forwarded once this returns; each is still to be
@@ -144,6 +148,8 @@ class Effects:
                 self.read_undelivered(effect)
             case LimitMedia():
                 self.media.limit(effect.session_id, effect.until_unix_seconds, effect.bits_per_second)
+            case ShareBandwidth():
+                self.media.share_bandwidth(effect.session_id, dict(effect.rates))
             case _:
                 assert_never(effect)
 
@@ -168,6 +174,8 @@ class Effects:
                 self._reply(effect.request_id, None)
             case Latch():
                 self.latches.put(effect.stop)
+            case ShareBandwidth():
+                self.media.share_bandwidth(effect.session_id, dict(effect.rates))
             case SoundAlarm():
                 self.sound_alarm(effect)
             case SilenceMedia():

@@ -6,7 +6,7 @@ from __future__ import annotations
 import asyncio
 import ssl
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
@@ -40,6 +40,8 @@ log = structlog.get_logger(__name__)
 
 MADE_SECRET_BYTES = 32
 MIN_BURST_BYTES = 64 << 10
+SHARE_TOLERANCE = 1.05
+"""Headers and reports come on top of what clients are told that their media may take."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +51,8 @@ class _Admitted:
     parties: tuple[PartyId, PartyId]
     until_unix_seconds: int
     bits_per_second: int | None
+    shares: dict[PartyId, int | None] = field(default_factory=dict)
+    """Of each party, what it may send of the bandwidth there is."""
 
 
 @dataclass(slots=True)
@@ -68,12 +72,34 @@ class RelayMedia:
         until_unix_seconds: int,
         bits_per_second: int | None,
     ) -> None:
-        self._admitted[session_id] = _Admitted(parties, until_unix_seconds, bits_per_second)
+        before = self._admitted.get(session_id)
+        shares = before.shares if before is not None else {}
+        self._admitted[session_id] = _Admitted(parties, until_unix_seconds, bits_per_second, shares)
         self.relay.admit(Admission(session_id, parties, until_unix_seconds))
-        most = self.settings.relay.session_bits_per_second
-        limiter = sending_limiter(most if bits_per_second is None else min(most, bits_per_second))
         for party in parties:
-            self.relay.limit_sender(session_id, party, limiter)
+            self._hold(session_id, party)
+
+    def _hold(self, session_id: str, party: PartyId) -> None:
+        """The party to the strictest of what there is."""
+        admitted = self._admitted[session_id]
+        share = admitted.shares.get(party)
+        rates = [
+            self.settings.relay.session_bits_per_second,
+            admitted.bits_per_second,
+            None if share is None else int(share * SHARE_TOLERANCE),
+        ]
+        limiter = sending_limiter(min(rate for rate in rates if rate is not None))
+        self.relay.limit_sender(session_id, party, limiter)
+
+    def share_bandwidth(self, session_id: str, rates: Mapping[PartyId, int | None]) -> None:
+        """See `effects.MediaLink.share_bandwidth`."""
+        admitted = self._admitted.get(session_id)
+        if admitted is None:
+            return
+        for party, rate in rates.items():
+            if admitted.shares.get(party) != rate:
+                admitted.shares[party] = rate
+                self._hold(session_id, party)
 
     def allow_payload_types(
         self,

@@ -35,6 +35,7 @@ from broker.core.house import House, HouseRules
 from broker.core.refusals import Refusals
 from broker.policy.administration import RECOVERY_GROUP, Role
 from broker.shell.alarm_hook import AlarmHook
+from broker.shell.bandwidth_meter import BandwidthMeter
 from broker.shell.data_lock import data_lock
 from broker.shell.driver import Driver
 from broker.shell.effects import Effects
@@ -149,6 +150,7 @@ async def running_edge(settings: Settings, parts: Parts) -> AsyncIterator[Edge]:
             read_clock,
             policy_file,
             RecoveryAccounts(settings.emergency.recovery_accounts),
+            BandwidthMeter(driver.live_flows, media.counted, partial(_zones, driver)),
         )
         stack.push_async_callback(edge.recovery.close)
         _watch(edge)
@@ -163,6 +165,7 @@ async def running_edge(settings: Settings, parts: Parts) -> AsyncIterator[Edge]:
         driver.submit(await facts.started(latches.on_disk()))
         start(watch_latches(latches, driver))
         start(hook.run())
+        start(edge.bandwidth.run())
         start(watch_certificate(settings.tls, driver.submit))
         try:
             async with _listeners(edge, parts.tls):
@@ -183,6 +186,10 @@ async def running_edge(settings: Settings, parts: Parts) -> AsyncIterator[Edge]:
             driver.close()
             if not writer.stop(WRITER_STOP_SECONDS):
                 log.critical("record.incomplete", pending=driver.pending)
+
+
+def _zones(driver: Driver) -> list[str]:
+    return [zone.id for zone in driver.policy.loaded.policy.zones]
 
 
 def _policy_file(

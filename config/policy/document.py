@@ -6,6 +6,7 @@ from typing import Annotated
 
 from pydantic import Field
 
+from config.policy.bandwidth import Bandwidth
 from config.policy.client import Clients
 from config.policy.declaration import PolicyDeclaration
 from config.policy.peer import Peer
@@ -25,6 +26,9 @@ class Policy(PolicyDeclaration):
     peers: tuple[Peer, ...] = Field(default=(), max_length=1000, description="Organisations outside.")
     clients: Clients | None = Field(
         default=None, description="Which programs may connect. Absent: any, in any version."
+    )
+    bandwidth: tuple[Bandwidth, ...] = Field(
+        default=(), max_length=100, description="How much media may pass. Absent: as much as rules allow."
     )
     rules: tuple[Rule, ...] = Field(
         default=(), max_length=MAX_RULES, description="In any order: order means nothing."

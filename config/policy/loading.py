@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
+from config.policy.bandwidth import Bandwidth
 from config.policy.client import ClientProgram, Clients
 from config.policy.declaration import PolicyDeclaration
 from config.policy.document import MAX_RULES, Policy
@@ -30,7 +31,7 @@ MAX_ERRORS = 100
 """Told of one file; what a hundred mended lines leave is told the next time."""
 
 
-_PARTS = (Zone, Peer, Rule, Who, With, When, RuleLimits, Clients, ClientProgram)
+_PARTS = (Zone, Peer, Bandwidth, Rule, Who, With, When, RuleLimits, Clients, ClientProgram)
 _NAME = re.compile(r"[\w.\-\"' \t]+")
 _NAMES = {field.alias or name for part in _PARTS for name, field in part.model_fields.items()}
 
@@ -81,11 +82,13 @@ def load_policy(text: str | bytes, source_name: str) -> LoadedPolicy:
     zones = list(_entries(Zone, "zones", document.get("zones"), errors))
     peers = list(_entries(Peer, "peers", document.get("peers"), errors))
     rules = list(_entries(Rule, "rules", document.get("rules"), errors))
-    read: dict[str, list[Any]] = {"zones": zones, "peers": peers, "rules": rules}
+    bandwidth = list(_entries(Bandwidth, "bandwidth", document.get("bandwidth"), errors))
+    read: dict[str, list[Any]] = {"zones": zones, "peers": peers, "rules": rules, "bandwidth": bandwidth}
     policy = _whole(
         document, {name: tuple(entry for _, entry in entries) for name, entries in read.items()}, errors
     )
     errors += _contradictions(zones, peers, rules)
+    errors += _bandwidth_of_nothing({zone.id for _, zone in zones}, bandwidth)
     if policy is None or errors:
         raise PolicyErrors(source_name, errors)
     return LoadedPolicy(policy, hashlib.sha256(raw).hexdigest())
@@ -171,6 +174,16 @@ def _contradictions(
         for position, peer_id in enumerate(peers_named):
             if peer_id not in peer_ids:
                 yield PolicyError(f"rules[{index}].with.peers[{position}]", f"there is no peer {peer_id}")
+
+
+def _bandwidth_of_nothing(
+    zone_ids: set[str], bandwidth: list[tuple[int, Bandwidth]]
+) -> Iterator[PolicyError]:
+    ids = dict[str, int]()
+    for index, entry in bandwidth:
+        yield from _taken(ids, entry.id, "bandwidth", index)
+        if entry.zone is not None and entry.zone not in zone_ids:
+            yield PolicyError(f"bandwidth[{index}].zone", f"there is no zone {entry.zone}")
 
 
 def _taken(taken: dict[str, int], name: str, kind: str, index: int) -> Iterator[PolicyError]:

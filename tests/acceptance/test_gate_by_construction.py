@@ -205,6 +205,7 @@ ROUTES: dict[tuple[str, str, str], Ask] = {
     ("admin", "GET", "/api/sessions"): desk,
     ("admin", "POST", "/api/sessions/end"): desk,
     ("admin", "GET", "/api/alarms"): desk,
+    ("admin", "GET", "/api/bandwidth"): desk,
     ("admin", "GET", "/api/emergency"): desk,
     ("admin", "POST", "/api/emergency/stop"): desk,
     ("admin", "POST", "/api/emergency/lift"): desk,

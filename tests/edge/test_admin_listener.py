@@ -21,6 +21,9 @@ OPERATOR, POLICY_ADMINISTRATOR, AUDITOR = "operator", "policy_administrator", "a
 WHO = {OPERATOR: "carol", POLICY_ADMINISTRATOR: "bob", AUDITOR: "bob"}
 READ = {
     "/api/sessions": {OPERATOR, AUDITOR},
+    "/api/bandwidth": {OPERATOR, POLICY_ADMINISTRATOR, AUDITOR},
+    "/api/alarms": {OPERATOR, POLICY_ADMINISTRATOR, AUDITOR},
+    "/api/emergency": {OPERATOR, POLICY_ADMINISTRATOR, AUDITOR},
     "/api/policy": {POLICY_ADMINISTRATOR, AUDITOR},
     "/api/policy/history": {POLICY_ADMINISTRATOR, AUDITOR},
 }

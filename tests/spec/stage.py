@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import itertools
 from collections import deque
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -126,6 +127,7 @@ class Rows:
     live: dict[str, tuple[PartyId, PartyId]] = field(default_factory=dict)
     bits_per_second: dict[str, int | None] = field(default_factory=dict)
     withdrawn: list[str] = field(default_factory=list)
+    shares: dict[tuple[str, PartyId], int | None] = field(default_factory=dict)
     silenced: list[frozenset[str] | None] = field(default_factory=list)
     sendable: dict[tuple[str, PartyId], frozenset[int]] = field(default_factory=dict)
 
@@ -155,6 +157,9 @@ class Rows:
     def limit(self, session_id: str, until_unix_seconds: int, bits_per_second: int | None) -> None:
         if session_id in self.live:
             self.bits_per_second[session_id] = bits_per_second
+
+    def share_bandwidth(self, session_id: str, rates: Mapping[PartyId, int | None]) -> None:
+        self.shares |= {(session_id, party): rate for party, rate in rates.items()}
 
     def silence(self, session_ids: frozenset[str] | None) -> None:
         self.silenced.append(session_ids)

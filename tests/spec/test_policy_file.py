@@ -155,6 +155,43 @@ def test_a_rule_that_leaves_room_for_doubt_is_refused(changes: dict[str, str | N
     assert path in problems(with_rule(**changes))
 
 
+BANDWIDTH = {
+    "id": '"uplink"',
+    "of": '"total"',
+    "from_inside_bits_per_second": "1_000_000",
+    "owner": '"o"',
+    "reason": '"r"',
+}
+
+
+def with_bandwidth(**changes: str | None) -> str:
+    members = {name: value for name, value in (BANDWIDTH | changes).items() if value is not None}
+    return "revision = 1\n[[bandwidth]]\n" + "".join(f"{name} = {value}\n" for name, value in members.items())
+
+
+@pytest.mark.parametrize(
+    ("changes", "path"),
+    [
+        ({"of": '"planet"'}, "bandwidth[0].of"),
+        ({"of": '"zone"'}, "bandwidth[0]"),
+        ({"of": '"zone"', "zone": '"nowhere"'}, "bandwidth[0].zone"),
+        ({"zone": '"office"'}, "bandwidth[0]"),
+        ({"media": '"smell"'}, "bandwidth[0].media"),
+        ({"from_inside_bits_per_second": None}, "bandwidth[0]"),
+        ({"from_inside_bits_per_second": "0"}, "bandwidth[0].from_inside_bits_per_second"),
+        ({"from_inside_bits_per_second": "1.5e6"}, "bandwidth[0].from_inside_bits_per_second"),
+        ({"to_inside_bits_per_second": '"1M"'}, "bandwidth[0].to_inside_bits_per_second"),
+        ({"owner": None}, "bandwidth[0].owner"),
+        ({"burst": "5"}, "bandwidth[0].burst"),
+    ],
+)
+def test_a_bandwidth_limit_that_leaves_room_for_doubt_is_refused(
+    changes: dict[str, str | None], path: str
+) -> None:
+    load_policy(with_bandwidth(), "p")
+    assert path in problems(with_bandwidth(**changes))
+
+
 def test_sign_in_has_a_rule_of_its_own_without_counterpart_and_direction() -> None:
     signin = {"actions": '["edge.signin"]', "expires": None}
     load_policy(with_rule(**signin, **{"with": None, "direction": None}), "p")

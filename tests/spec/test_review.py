@@ -10,10 +10,18 @@ import pytest
 
 from broker.core.client_frames import CallShare, CallUnshare, PresenceSet
 from broker.core.clock import Now
-from broker.core.commands import LimitMedia, Narrowing, WithdrawMedia
+from broker.core.commands import LimitMedia, Narrowing, ShareBandwidth, WithdrawMedia
 from broker.core.errors import NOT_SIGNED_IN, POLICY_REFUSED, SIGNED_OUT
 from broker.core.events import PeopleChanged, PolicyApplied, PolicyRefused, Started
-from broker.core.frames import CallEnded, CallShareEnded, ContactGone, Error, LobbyRefused, PresenceStatus
+from broker.core.frames import (
+    CallEnded,
+    CallShareEnded,
+    ContactGone,
+    Error,
+    LobbyRefused,
+    MediaLimit,
+    PresenceStatus,
+)
 from broker.core.review import CLOCK_SECONDS
 from broker.policy.index import PolicyIndex
 from config.policy.action import Action
@@ -107,7 +115,9 @@ class TestANewPolicy:
             until_unix_seconds=START_WALL_SECONDS + 300,
             bits_per_second=64_000,
         )
-        assert outcome << limit << limit
+        shared = effect(ShareBandwidth, session_id=call_id)
+        told = [one.told(MediaLimit, audio_bits_per_second=64_000) for one in (ada, bob)]
+        assert outcome << limit << limit << shared << shared << told
         assert outcome.record("call.narrowed").fields["bits_per_second"] == 64_000
         assert play.house.calls[call_id].grant.until_unix_seconds == START_WALL_SECONDS + 300
         assert not (play >> applied(OPEN_POLICY)).openings
@@ -136,7 +146,9 @@ class TestANewPolicy:
         play >> ada.says(CallUnshare(call_id=call_id))
         outcome = play >> applied(OPEN_POLICY)
         limit = effect(LimitMedia, session_id=call_id, bits_per_second=64_000)
-        assert outcome << limit << limit
+        shared = effect(ShareBandwidth, session_id=call_id)
+        told = ada.told(MediaLimit, screen_bits_per_second=None)
+        assert outcome << limit << limit << shared << shared << told
         assert "call.narrowed" not in outcome.record_types
 
     def test_less_time_and_a_lower_rate_take_hold_of_a_live_share(self) -> None:

@@ -7,11 +7,11 @@ from typing import Any
 import pytest
 
 from broker.core.client_frames import CallAnswer, CallHangUp, CallOffer, CallShare, CallUnshare
-from broker.core.commands import AdmitMedia, StopPayloadTypes, WithdrawMedia
+from broker.core.commands import AdmitMedia, ShareBandwidth, StopPayloadTypes, WithdrawMedia
 from broker.core.errors import AUDIT_UNAVAILABLE, CALL_STATE, NOT_SHARING, SHARE_BUSY, UNKNOWN_CALL
 from broker.core.events import CommitFailed, MediaWithdrawn
 from broker.core.frame_fields import ShareEndReason
-from broker.core.frames import CallEnded, CallShareEnded, CallSharing, Error, ForwardedOffer
+from broker.core.frames import CallEnded, CallShareEnded, CallSharing, Error, ForwardedOffer, MediaLimit
 from broker.core.sharing import end_share
 from broker.policy.decision import Code
 from config.policy.action import Action
@@ -259,7 +259,9 @@ def test_a_lower_rate_for_the_screen_holds_for_the_call_from_then_on() -> None:
         until_unix_seconds=call.grant.until_unix_seconds,
         bits_per_second=400_000,
     )
-    assert talk.share(talk.ada) << admitted << talk.sharing(talk.ada)
+    shared = effect(ShareBandwidth, session_id=talk.call_id)
+    told = talk.ada.told(MediaLimit, call_id=talk.call_id)
+    assert talk.share(talk.ada) << admitted << shared << shared << [*talk.sharing(talk.ada), told]
     talk.unshare(talk.ada)
     # Said once more: the first admission may never have left.
     assert talk.share(talk.ada) << admitted << talk.sharing(talk.ada)

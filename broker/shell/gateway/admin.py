@@ -41,6 +41,7 @@ def admin_app(edge: Edge, pages: Pages) -> web.Application:
     app.router.add_post("/api/sign-out", door.sign_out)
     app.router.add_get("/api/sessions", sessions.show)
     app.router.add_post("/api/sessions/end", sessions.end)
+    app.router.add_get("/api/bandwidth", sessions.bandwidth)
     app.router.add_get("/api/alarms", emergency.alarms)
     app.router.add_get("/api/emergency", emergency.show)
     app.router.add_post("/api/emergency/stop", emergency.stop)

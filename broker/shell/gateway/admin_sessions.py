@@ -12,6 +12,7 @@ from broker.core.commands import ConnectionId, RequestId
 from broker.core.events import MediaCount, SessionEndRequested
 from broker.core.overview import LiveSession
 from broker.policy.administration import View
+from broker.shell.bandwidth_meter import STEP_SECONDS
 from broker.shell.gateway.admin_door import AdminDoor
 from broker.shell.gateway.edge import Edge, fresh_id
 from broker.shell.gateway.http import Body, read_body, refused_answer, source_of
@@ -36,6 +37,18 @@ class SessionsDesk:
         now = self._edge.clock()
         rows = [session.to_json(now) | self._carried(session) for session in sessions]
         return web.json_response({"sessions": rows, "omitted": omitted})
+
+    async def bandwidth(self, request: web.Request) -> web.Response:
+        """What is carried, in all and of each zone, for the last hour, and the limits of the policy."""
+        await self._door.through(request, View.BANDWIDTH)
+        limits = self._edge.driver.policy.loaded.policy.bandwidth
+        return web.json_response(
+            {
+                "series": self._edge.bandwidth.to_json(),
+                "step_seconds": STEP_SECONDS,
+                "limits": [limit.model_dump(mode="json") for limit in limits],
+            }
+        )
 
     async def end(self, request: web.Request) -> web.Response:
         """Ends one, at once."""

@@ -15,6 +15,7 @@ from auth.throttle import SignInThrottle
 from broker.core.clock import Now
 from broker.core.commands import ReplyRefused, RequestId
 from broker.core.events import EmergencyRequested, EntryRefused, Event, SessionEndRequested
+from broker.shell.bandwidth_meter import BandwidthMeter
 from broker.shell.driver import Driver
 from broker.shell.effects import Effects
 from broker.shell.facts import Facts
@@ -49,6 +50,7 @@ class Edge:
     policy_file: PolicyFile | None
     """None where the settings name no file: then the policy cannot be replaced."""
     recovery: RecoveryAccounts
+    bandwidth: BandwidthMeter
     limiter: SourceLimiter = field(
         default_factory=lambda: SourceLimiter(REQUESTS_PER_SECOND, REQUESTS_BURST, max_rows=8192)
     )
