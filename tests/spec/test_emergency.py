@@ -8,7 +8,7 @@ from typing import Any, cast
 import pytest
 
 from broker.core.answers import RETURN_AFTER_SECONDS, RETURN_SPREAD_SECONDS, return_after_seconds
-from broker.core.client_frames import CallInvite, CallShare, ChatSend
+from broker.core.client_frames import CallAccept, CallInvite, CallShare, ChatSend
 from broker.core.commands import (
     CloseConnection,
     EndEverySignIn,
@@ -28,13 +28,16 @@ from broker.core.events import (
     EmergencyRequested,
     MediaCount,
     MediaWithdrawn,
+    PolicyApplied,
     SignInProved,
 )
 from broker.core.frames import CallEnded, CallShareEnded, Error
 from broker.core.gate import Receipt
 from broker.policy.administration import Role
 from broker.policy.decision import Code
+from broker.policy.index import PolicyIndex
 from broker.policy.stop import ALL, Scope, ScopeError, ScopeKind, parse_scope
+from config.policy.loading import load_policy
 from tests.spec.button import (
     ASKED,
     SOURCE,
@@ -48,6 +51,7 @@ from tests.spec.button import (
     stopped,
     stopped_scopes,
 )
+from tests.spec.policies import OPEN_POLICY
 from tests.spec.stage import Stage
 
 # --- what a stop ends ---------------------------------------------------------------------------------------
@@ -232,6 +236,23 @@ def test_a_stop_of_a_peer_covers_its_guests_and_those_who_may_be_of_it(
     play >> found(parse_scope("peer:partner.example"))
     assert play.house.connections[guest.connection_id].closing is covered
     assert not play.house.connections[host.connection_id].closing
+
+
+def test_an_acceptance_that_waits_for_its_record_never_reaches_anybody_after_a_stop() -> None:
+    play = house()
+    ada, bob = play.person("ada"), play.person("bob")
+    call_id = play.ringing(ada, bob)
+    accepted = play >> bob.says(CallAccept(call_id=call_id))
+    play >> found()
+    assert [play.house.gate.recorded(opening, Receipt(1, 1)) for opening in accepted.openings] == [None]
+
+
+def test_a_policy_that_comes_into_force_during_a_stop_opens_nothing() -> None:
+    play = house(ZONED)
+    play >> found()
+    outcome = play >> PolicyApplied(PolicyIndex(load_policy(OPEN_POLICY, "new")), "console")
+    assert outcome.openings == []
+    assert refusal(play >> SignInProved(ASKED, play.insider("eve"), SOURCE, "t-eve")) == "EMERGENCY_STOP"
 
 
 # --- the button ---------------------------------------------------------------------------------------------

@@ -72,6 +72,20 @@ def test_a_latch_removed_by_hand_in_a_running_edge_comes_back() -> None:
     assert (play >> LatchMissing(parse_scope("modality:chat"))).effects == []
 
 
+def test_a_restart_between_any_two_steps_of_a_stop_finds_it_latched() -> None:
+    play = house()
+    ada, bob = play.person("ada"), play.person("bob")
+    play.talking(ada, bob)
+    play.admitted(ada)
+    steps = (play >> found()).effects
+    assert len(steps) > 5
+    for done in range(1, len(steps) + 1):
+        latched = [step.stop.scope for step in steps[:done] if isinstance(step, Latch)]
+        again = Playbook()
+        again >> Started((), (), (), latches=tuple(map(found, latched)))
+        assert stopped_scopes(again) == {ALL}, f"killed after step {done}"
+
+
 # --- the lift -----------------------------------------------------------------------------------------------
 
 
