@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from typing import Literal
 
 from auth.personal import Personal
 from auth.principal import Guest, Insider, PartyId
@@ -212,11 +213,23 @@ class ClockJump:
     seconds: int
 
 
+@dataclass(frozen=True, slots=True)
+class EndOf:
+    """Something that an emergency stop of this scope ends in its turn; `everything` comes last, with the
+    request that is answered then, if there is one."""
+
+    scope: Scope
+    kind: Literal["call", "share", "connection", "visit", "everything"]
+    id: str
+
+
 @dataclass(slots=True)
 class Tally:
     """What an emergency stop ended."""
 
-    ended: dict[str, JsonValue] = field(default_factory=dict)
+    ended: Mapping[str, JsonValue]
+    settled: bool = False
+    """Whether all of it has ended by now."""
     packets: int = 0
     """Of the calls it ended, over their whole time."""
     last_packet_ms: int | None = None
@@ -273,8 +286,10 @@ class House:
     """
     tallies: dict[Scope, Tally] = field(default_factory=dict)
     """Of the emergency stops latched in this run (`Gate.stops`)."""
+    to_end: deque[EndOf] = field(default_factory=deque)
+    """What they end, in order."""
     stopped_last: Scope | None = None
-    """The newest of them: what ends by a stop now is its doing."""
+    """The one of them whose doing it is that something ends now."""
     lifts: dict[Scope, PendingLift] = field(default_factory=dict)
     drill: Drill | None = None
     """The last rehearsal of a stop."""

@@ -94,7 +94,7 @@ def _stop(house: House, stop: Stop) -> dict[str, JsonValue]:
         "by": stop.by,
         **said,
         "known": _known(house, stop.scope),
-        "ended": None if tally is None else dict(tally.ended),
+        "ended": dict(tally.ended) if tally is not None and tally.settled else None,
         "packets": None if tally is None else tally.packets,
         "last_packet_ms": None if tally is None else tally.last_packet_ms,
         "lift": None

@@ -21,6 +21,7 @@ from broker.core import (
     review,
     run,
     sharing,
+    stop,
     visit,
 )
 from broker.core import client_frames as cf
@@ -172,8 +173,8 @@ def _due(house: House, deadline: Deadline, now: Now) -> list[Command]:
             return review.next_slice(house, deadline, now)
         case "call.share":
             return sharing.limit_reached(house, deadline, now)
-        case "emergency.settled":
-            return emergency.settled(house, deadline, now)
+        case "stop.slice":
+            return stop.end_next(house, deadline, now)
         case "emergency.lift":
             return emergency.lift_expired(house, deadline, now)
         case "invitation.expiry":

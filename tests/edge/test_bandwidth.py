@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from broker.client.call import Call
+from broker.client.media import MediaKind
 from broker.client.participant import Participant, join
 from broker.core.client_frames import CallAccept, CallHangUp, CallInvite
 from tests.edge.bench_house import POLICY, with_house
@@ -77,7 +78,7 @@ async def talking(bench: Bench, *, obeys_limits: bool) -> AsyncIterator[Talk]:
             return await stack.enter_async_context(join(bench.inside, token, bench.house.ca_file))
 
         alice, bob = await joined("alice"), await joined("bob")
-        media = ("audio", "video")
+        media: tuple[MediaKind, ...] = ("audio", "video")
         call = await stack.enter_async_context(
             alice.calls.place(bob.you.party, media, obeys_limits=obeys_limits)
         )

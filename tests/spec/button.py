@@ -58,7 +58,13 @@ def admin(play: Playbook, name: str, role: Role = Role.OPERATOR) -> Insider:
 
 
 def presses(play: Playbook, person: Insider, scope: Scope = ALL) -> Outcome:
-    return play >> EmergencyRequested(ASKED, _token(person), person, SOURCE, "stop", scope)
+    return stops(play, EmergencyRequested(ASKED, _token(person), person, SOURCE, "stop", scope))
+
+
+def stops(play: Playbook, event: EmergencyRequested | LatchFound) -> Outcome:
+    """Both steps: what happens in the event itself, and all that follows at once."""
+    first = play >> event
+    return Outcome([*first.commands, *play.later(0).commands])
 
 
 def lifts(play: Playbook, person: Insider, scope: Scope = ALL) -> Outcome:

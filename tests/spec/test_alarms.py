@@ -27,7 +27,7 @@ from broker.core.events import (
 )
 from broker.core.review import CLOCK_SECONDS
 from broker.policy.stop import ALL
-from tests.spec.button import found
+from tests.spec.button import found, stops
 from tests.spec.playbook import Outcome, Playbook
 
 DAY = 86_400
@@ -75,7 +75,7 @@ CASES: dict[str, tuple[Callable[[Playbook], object], Callable[[Playbook], object
     "record_unavailable": (fails, lambda play: play >> RecordResumed(0)),
     "policy_refused": (refuses, lambda play: play >> PolicyApplied(play.house.gate.policy, "file")),
     "emergency_stop": (
-        lambda play: play >> found(),
+        lambda play: stops(play, found()),
         lambda play: play >> StopLifted(ALL, removed=True),
     ),
     "certificate_expiring": (
@@ -142,7 +142,7 @@ def test_calls_that_send_more_than_they_may_are_an_alarm_while_they_do() -> None
 
 def test_a_latch_that_somebody_removed_is_an_alarm_until_the_stop_is_lifted() -> None:
     play = started()
-    play >> found()
+    stops(play, found())
     play >> LatchMissing(ALL)
     assert set(changes(looked(play))) == {("emergency_stop", "raised"), ("latch_missing", "raised")}
     play >> StopLifted(ALL, removed=True)

@@ -31,6 +31,7 @@ from tests.spec.button import (
     presses,
     refusal,
     stopped_scopes,
+    stops,
 )
 from tests.spec.playbook import Outcome, Playbook
 
@@ -65,7 +66,7 @@ def test_a_latch_removed_by_hand_while_the_edge_was_down_is_found_and_the_stop_g
 
 def test_a_latch_removed_by_hand_in_a_running_edge_comes_back() -> None:
     play = house()
-    play >> found()
+    stops(play, found())
     outcome = play >> LatchMissing(ALL)
     assert stopped_scopes(play) == {ALL}
     assert [type(effect) for effect in outcome.effects] == [Latch]
@@ -77,7 +78,7 @@ def test_a_restart_between_any_two_steps_of_a_stop_finds_it_latched() -> None:
     ada, bob = play.person("ada"), play.person("bob")
     play.talking(ada, bob)
     play.admitted(ada)
-    steps = (play >> found()).effects
+    steps = stops(play, found()).effects
     assert len(steps) > 5
     for done in range(1, len(steps) + 1):
         latched = [step.stop.scope for step in steps[:done] if isinstance(step, Latch)]
@@ -100,7 +101,7 @@ def lifted(play: Playbook, outcome: Outcome) -> bool:
 @pytest.mark.parametrize("second", [Role.OPERATOR, Role.POLICY_ADMINISTRATOR, Role.RECOVERY])
 def test_two_people_lift_a_stop_and_it_holds_until_that_is_on_record(second: Role) -> None:
     play = house()
-    play >> found()
+    stops(play, found())
     olga, paul = admin(play, "olga"), admin(play, "paul", second)
     assert not lifted(play, lifts(play, olga))
     approved = lifts(play, paul)
@@ -114,7 +115,7 @@ def test_two_people_lift_a_stop_and_it_holds_until_that_is_on_record(second: Rol
 
 def test_the_same_person_lifts_nothing_in_whatever_role() -> None:
     play = house()
-    play >> found()
+    stops(play, found())
     both = play.insider("both", "ops", "policy")
     for role in (Role.OPERATOR, Role.POLICY_ADMINISTRATOR):
         play >> AdminSignInProved(RequestId("r-in"), both, SOURCE, f"t-{role}", role)
@@ -136,7 +137,7 @@ def test_whoever_pressed_the_button_may_be_one_of_the_two() -> None:
 
 def test_an_auditor_is_neither_of_the_two() -> None:
     play = house()
-    play >> found()
+    stops(play, found())
     olga, aude = admin(play, "olga"), admin(play, "aude", Role.AUDITOR)
     lifts(play, olga)
     assert lifts(play, aude).record_types == ["decision.denied"]
@@ -145,7 +146,7 @@ def test_an_auditor_is_neither_of_the_two() -> None:
 
 def test_a_request_that_nobody_approves_in_time_is_over_whatever_the_clock_on_the_wall_says() -> None:
     play = house()
-    play >> found()
+    stops(play, found())
     olga, paul = admin(play, "olga"), admin(play, "paul")
     lifts(play, olga)
     play.now = type(play.now)(play.now.wall_ms - 86_400_000, play.now.monotonic_seconds)
@@ -157,8 +158,8 @@ def test_a_request_that_nobody_approves_in_time_is_over_whatever_the_clock_on_th
 def test_a_lift_of_one_stop_leaves_the_others() -> None:
     play = house()
     chat = parse_scope("modality:chat")
-    play >> found()
-    play >> found(chat)
+    stops(play, found())
+    stops(play, found(chat))
     olga, paul = admin(play, "olga"), admin(play, "paul")
     lifts(play, olga)
     assert refusal(lifts(play, paul, parse_scope("modality:call"))) == "NOT_STOPPED"
@@ -169,7 +170,7 @@ def test_a_lift_of_one_stop_leaves_the_others() -> None:
 
 def test_a_lift_that_is_not_on_record_was_never_asked_for() -> None:
     play = house()
-    play >> found()
+    stops(play, found())
     olga, paul = admin(play, "olga"), admin(play, "paul")
     play >> play.failed(lifts(play, olga))
     assert play.house.lifts == {}
@@ -181,7 +182,7 @@ def test_a_lift_that_is_not_on_record_was_never_asked_for() -> None:
 
 def test_a_stop_whose_file_cannot_be_removed_goes_on() -> None:
     play = house()
-    play >> found()
+    stops(play, found())
     lifts(play, admin(play, "olga"))
     lifts(play, admin(play, "paul"))
     outcome = play >> StopLifted(ALL, removed=False)

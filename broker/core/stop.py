@@ -1,0 +1,220 @@
+"""Stop: what an emergency stop covers ends.
+
+In two steps. At once, in the event that stops: the gate denies from then on, the stop is latched, and the
+relay's rows go, all of them in one call. Then, some at a time, so that thousands of calls do not hold up the
+loop: calls and shares end, connections are closed, credentials revoked. Nothing of it can open again in
+between: the gate denies it, and a silenced session gets no rows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from auth.case_ignore import case_ignore_key
+from auth.personal import Personal
+from auth.principal import Insider, PartyId, Principal
+from broker.audit.record import JsonValue
+from broker.core import calling, leaving, review, sharing, visit
+from broker.core.answers import return_after_seconds
+from broker.core.call import Call
+from broker.core.clock import Deadline, Now
+from broker.core.commands import (
+    CloseConnection,
+    Command,
+    ConnectionId,
+    EndEverySignIn,
+    EndSignIn,
+    EndSignInsOf,
+    Latch,
+    Narrowing,
+    NarrowingWrite,
+    ReplyDone,
+    RequestId,
+    SilenceMedia,
+)
+from broker.core.errors import EMERGENCY_STOP
+from broker.core.house import Connection, EndOf, House, Tally, Visit
+from broker.core.recording import draft
+from broker.policy.decision import Decision
+from broker.policy.stop import ALL, Scope, ScopeKind, Stop, covers, logins_of
+
+SLICE = 64
+"""What ends within one event."""
+
+
+@dataclass(frozen=True, slots=True)
+class Covered:
+    """What of the open things a scope covers."""
+
+    calls: list[Call]
+    shares: list[Call]
+    """Calls of which only the screen is covered."""
+    connections: list[Connection]
+    visits: list[Visit]
+
+    def fields(self) -> dict[str, JsonValue]:
+        return {
+            "calls": len(self.calls),
+            "shares": len(self.shares),
+            "connections": len(self.connections),
+            "visits": len(self.visits),
+        }
+
+
+def covered(house: House, scope: Scope) -> Covered:
+    """By the decisions that let each thing in: nothing is asked anew, so that this costs next to nothing."""
+
+    def by(decisions: Iterable[Decision], *principals: Principal) -> bool:
+        logins = logins_of(principals)
+        return any(covers(scope, decision.inputs, logins) for decision in decisions)
+
+    calls = [
+        call
+        for call in house.calls.values()
+        if by((*call.grant.decisions, *call.answer_decisions), call.caller, call.callee)
+    ]
+    shares = [
+        call
+        for call in house.calls.values()
+        if call.share is not None and by(call.share.grant.decisions, call.caller, call.callee)
+    ]
+    entered = {
+        connection.party
+        for connection in house.connections.values()
+        if by(connection.decisions, connection.principal)
+    }
+    visits = [
+        one
+        for one in house.visits.values()
+        if scope == ALL or one.guest.party in entered or by(one.decisions, one.guest)
+    ]
+    guests = {one.guest.party for one in visits}
+    connections = [
+        connection
+        for connection in house.connections.values()
+        if not connection.closing
+        and (connection.party in guests or by(connection.decisions, connection.principal))
+    ]
+    ended = {call.call_id for call in calls}
+    return Covered(calls, [call for call in shares if call.call_id not in ended], connections, visits)
+
+
+def begin(house: House, stop: Stop, now: Now, request_id: RequestId | None = None) -> list[Command]:
+    """The first step; the second follows by itself. A request is answered when everything has ended."""
+    scope = stop.scope
+    answer = (ReplyDone(request_id),) if request_id is not None else ()
+    if scope in house.gate.stops:
+        return [Narrowing((), answer)] if answer else []
+    house.gate.stops[scope] = stop
+    found = covered(house, scope)
+    house.tallies[scope] = Tally(found.fields())
+    house.to_end += [EndOf(scope, "call", call.call_id) for call in found.calls]
+    house.to_end += [EndOf(scope, "share", call.call_id) for call in found.shares]
+    house.to_end += [EndOf(scope, "connection", one.connection_id) for one in found.connections]
+    house.to_end += [EndOf(scope, "visit", one.guest.party) for one in found.visits]
+    house.to_end.append(EndOf(scope, "everything", request_id or ""))
+    house.deadlines.add(now, 0, "stop.slice", "")
+    writes: list[NarrowingWrite] = [EndEverySignIn()] if scope == ALL else []
+    writes += [EndSignInsOf(party) for party in _parties_of(house, scope)]
+    facts: dict[str, JsonValue] = {"how": stop.how, "by": stop.by, "since_ms": stop.since_ms}
+    record = draft("emergency.stopped", personal=_told(stop) | who(scope), scope=what(scope), more=facts)
+    silenced = None if scope == ALL else frozenset(call.call_id for call in found.calls)
+    return [Narrowing((), (Latch(stop), SilenceMedia(silenced)), (record,), tuple(writes))]
+
+
+def end_next(house: House, deadline: Deadline, now: Now) -> list[Command]:
+    """Some more of what is to end. The last word comes in an event of its own: the relay's counters of what
+    ended before it come in between."""
+    commands: list[Command] = []
+    for _ in range(min(SLICE, len(house.to_end))):
+        if house.to_end[0].kind == "everything" and commands:
+            break
+        commands += _end(house, house.to_end.popleft(), now)
+    if house.to_end:
+        house.deadlines.add(now, 0, "stop.slice", "")
+    return commands
+
+
+def _end(house: House, one: EndOf, now: Now) -> list[Command]:
+    """What has ended by itself meanwhile is passed over."""
+    house.stopped_last = one.scope
+    match one.kind:
+        case "call":
+            call = house.calls.get(one.id)
+            return [calling.end(house, call, "emergency_stop", None)] if call is not None else []
+        case "share":
+            call = house.calls.get(one.id)
+            return sharing.end_share(house, call, "emergency_stop") if call is not None else []
+        case "connection":
+            connection = house.connections.get(ConnectionId(one.id))
+            return _close(house, one.scope, connection, now) if connection is not None else []
+        case "visit":
+            guests = house.visits.get(PartyId(one.id))
+            return visit.end(house, guests, "emergency_stop", now) if guests is not None else []
+        case "everything":
+            return _settled(house, one, now)
+
+
+def _close(house: House, scope: Scope, connection: Connection, now: Now) -> list[Command]:
+    """Its program is told when to come back; the sign-in that it was opened with is worth nothing any
+    more."""
+    if connection.closing:
+        return []
+    if scope == ALL:  # nobody is left to be told who is gone
+        connection.closing = True
+        closed = CloseConnection(
+            connection.connection_id, EMERGENCY_STOP, return_after_seconds(connection.connection_id)
+        )
+        commands: list[Command] = [Narrowing((connection.connection_id,), (closed,))]
+    else:
+        commands = leaving.close(house, connection, EMERGENCY_STOP)
+    if isinstance(connection.principal, Insider) and connection.token_digest not in house.ended_tokens:
+        house.end_token(connection.token_digest, house.rules.sign_in_seconds, now)
+        record = draft("auth.ended", user=connection.party, reason="emergency_stop")
+        commands.append(Narrowing(records=(record,), writes=(EndSignIn(connection.token_digest),)))
+    return commands
+
+
+def _settled(house: House, one: EndOf, now: Now) -> list[Command]:
+    """Everything has ended: what that was, and when the last packet of it went out."""
+    tally = house.tallies.get(one.scope)
+    if tally is None:
+        return []
+    tally.settled = True
+    record = draft(
+        "emergency.effective",
+        personal=who(one.scope),
+        scope=what(one.scope),
+        last_packet_ms=tally.last_packet_ms,
+        packets=tally.packets,
+        more=tally.ended,
+    )
+    done = (ReplyDone(RequestId(one.id)),) if one.id else ()
+    # Whatever else the stop covers by what is known now, and not by what it was let in by.
+    return [Narrowing((), done, (record,)), *review.everything(house, now)]
+
+
+def what(scope: Scope) -> str:
+    """What the record says in public of a scope: of a person only that it is one."""
+    return scope.kind.value if scope.kind is ScopeKind.USER else str(scope)
+
+
+def who(scope: Scope) -> dict[str, Personal]:
+    """And what it keeps as personal."""
+    return {"scope.user": Personal(scope.name)} if scope.kind is ScopeKind.USER else {}
+
+
+def _told(stop: Stop) -> dict[str, Personal]:
+    told = {"requester": stop.told_by, "reason": stop.reason}
+    return {name: text for name, text in told.items() if text is not None}
+
+
+def _parties_of(house: House, scope: Scope) -> set[PartyId]:
+    """Whose sign-ins a stop of one person ends, as far as the edge knows who that is."""
+    if scope.kind is not ScopeKind.USER:
+        return set()
+    wanted = case_ignore_key(scope.name)
+    people = [*house.people.values(), *(c.principal for c in house.connections.values())]
+    found = {p.party for p in people if isinstance(p, Insider) and wanted in logins_of((p,))}
+    return found | ({PartyId(scope.name)} if scope.name.startswith("u-") else set())
