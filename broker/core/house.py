@@ -215,12 +215,14 @@ class ClockJump:
 
 @dataclass(frozen=True, slots=True)
 class EndOf:
-    """Something that an emergency stop of this scope ends in its turn; `everything` comes last, with the
-    request that is answered then, if there is one."""
+    """What an emergency stop of this scope ends next: everything it covers, one thing of that, or nothing any
+    more, so that the last word can be said."""
 
     scope: Scope
-    kind: Literal["call", "share", "connection", "visit", "everything"]
+    kind: Literal["everything", "call", "share", "connection", "visit", "last_word"]
     id: str
+    """Of the thing; of everything and of the last word, the request that is answered then, if there is
+    one."""
 
 
 @dataclass(slots=True)

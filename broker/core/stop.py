@@ -107,19 +107,13 @@ def begin(house: House, stop: Stop, now: Now, request_id: RequestId | None = Non
     if scope in house.gate.stops:
         return [Narrowing((), answer)] if answer else []
     house.gate.stops[scope] = stop
-    found = covered(house, scope)
-    house.tallies[scope] = Tally(found.fields())
-    house.to_end += [EndOf(scope, "call", call.call_id) for call in found.calls]
-    house.to_end += [EndOf(scope, "share", call.call_id) for call in found.shares]
-    house.to_end += [EndOf(scope, "connection", one.connection_id) for one in found.connections]
-    house.to_end += [EndOf(scope, "visit", one.guest.party) for one in found.visits]
     house.to_end.append(EndOf(scope, "everything", request_id or ""))
     house.deadlines.add(now, 0, "stop.slice", "")
     writes: list[NarrowingWrite] = [EndEverySignIn()] if scope == ALL else []
     writes += [EndSignInsOf(party) for party in _parties_of(house, scope)]
     facts: dict[str, JsonValue] = {"how": stop.how, "by": stop.by, "since_ms": stop.since_ms}
     record = draft("emergency.stopped", personal=_told(stop) | who(scope), scope=what(scope), more=facts)
-    silenced = None if scope == ALL else frozenset(call.call_id for call in found.calls)
+    silenced = None if scope == ALL else frozenset(call.call_id for call in covered(house, scope).calls)
     return [Narrowing((), (Latch(stop), SilenceMedia(silenced)), (record,), tuple(writes))]
 
 
@@ -127,8 +121,10 @@ def end_next(house: House, deadline: Deadline, now: Now) -> list[Command]:
     """Some more of what is to end. The last word comes in an event of its own: the relay's counters of what
     ended before it come in between."""
     commands: list[Command] = []
-    for _ in range(min(SLICE, len(house.to_end))):
-        if house.to_end[0].kind == "everything" and commands:
+    for _ in range(SLICE):
+        if not house.to_end:
+            break
+        if house.to_end[0].kind == "last_word" and commands:
             break
         commands += _end(house, house.to_end.popleft(), now)
     if house.to_end:
@@ -153,7 +149,22 @@ def _end(house: House, one: EndOf, now: Now) -> list[Command]:
             guests = house.visits.get(PartyId(one.id))
             return visit.end(house, guests, "emergency_stop", now) if guests is not None else []
         case "everything":
+            return _list(house, one)
+        case "last_word":
             return _settled(house, one, now)
+
+
+def _list(house: House, one: EndOf) -> list[Command]:
+    """What there is to end, in order."""
+    scope = one.scope
+    found = covered(house, scope)
+    house.tallies[scope] = Tally(found.fields())
+    listed = [EndOf(scope, "call", call.call_id) for call in found.calls]
+    listed += [EndOf(scope, "share", call.call_id) for call in found.shares]
+    listed += [EndOf(scope, "connection", each.connection_id) for each in found.connections]
+    listed += [EndOf(scope, "visit", each.guest.party) for each in found.visits]
+    house.to_end.extendleft(reversed([*listed, EndOf(scope, "last_word", one.id)]))
+    return []
 
 
 def _close(house: House, scope: Scope, connection: Connection, now: Now) -> list[Command]:

@@ -293,6 +293,7 @@ async def test_a_client_that_does_not_obey_is_only_refused(tmp_path: Path) -> No
         await stop(await desk(bench, OPERATOR), "modality:chat")
         await stop(await desk(bench, OPERATOR))
         await bench.recorded("emergency.effective", 2)
+        await bench.recorded("alarm.raised")
         before = len(bench.records())
         for _ in range(20):
             for token in tokens:
