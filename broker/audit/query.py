@@ -92,14 +92,19 @@ def latched_stops(connection: Connection) -> tuple[Stop, ...]:
     """Emergency stops that began and were not lifted since. A record that was tampered with is passed over:
     verification tells of it."""
     latched: dict[Scope, Stop] = {}
-    for record in records_of_type(connection, ("emergency.stopped", "emergency.lifted")):
+    lifted: dict[Scope, Stop] = {}
+    types = ("emergency.stopped", "emergency.lifted", "emergency.lift_failed")
+    for record in records_of_type(connection, types):
         named = str(record.fields.get("scope"))
         try:
             scope = parse_scope(f"user:{record.personal.get('scope.user')}" if named == "user" else named)
         except ScopeError:
             continue
-        latched.pop(scope, None)
-        if record.type == "emergency.stopped":
+        if record.type == "emergency.lifted" and scope in latched:
+            lifted[scope] = latched.pop(scope)
+        elif record.type == "emergency.lift_failed" and scope in lifted:
+            latched[scope] = lifted.pop(scope)
+        elif record.type == "emergency.stopped":
             since_ms = record.fields.get("since_ms")
             by = record.fields.get("by")
             latched[scope] = Stop(

@@ -75,8 +75,22 @@ def _end(call: Call, principal: Insider | Guest) -> frozenset[str] | None:
     return _zones(call, principal.party) if isinstance(principal, Insider) else None
 
 
-def flows(house: House, call: Call, sharer: PartyId | None = None) -> Iterator[Flow]:
+def flows(house: House, call: Call, sharer: PartyId | None = None) -> tuple[Flow, ...]:
     """Everything that may be sent in a call, as if `sharer` showed a screen, if one is named."""
+    made_of = (_made_of(house, call), sharer)
+    if call.flows is None or call.flows[0] != made_of:
+        call.flows = (made_of, tuple(_flows(house, call, sharer)))
+    return call.flows[1]
+
+
+def _made_of(house: House, call: Call) -> tuple[object, ...]:
+    """What the flows of a call depend on, cheap to compare."""
+    decisions = call.reviewed or call.answer_decisions
+    latest = decisions[0].id if decisions else ""
+    return (house.gate.policy.loaded.sha256, latest, call.state, call.sharing, call.bits_per_second)
+
+
+def _flows(house: House, call: Call, sharer: PartyId | None) -> Iterator[Flow]:
     shows = sharer if sharer is not None else call.sharing
     zones = {party: _zones(call, party) for party in call.grant.parties}
     for sender in call.grant.parties:
@@ -89,7 +103,7 @@ def flows(house: House, call: Call, sharer: PartyId | None = None) -> Iterator[F
 
 def _zones(call: Call, party: PartyId) -> frozenset[str]:
     """Where the party is, by every decision that let this call be."""
-    decisions = call.answer_decisions or call.grant.decisions
+    decisions = call.reviewed or call.answer_decisions or call.grant.decisions
     sides = [side for d in decisions for side in (d.inputs.actor, d.inputs.counterpart) if side is not None]
     return frozenset(side.zone for side in sides if side.party == party and side.zone is not None)
 
@@ -160,8 +174,18 @@ def share_out(every: list[Flow]) -> Shares:
     found: dict[tuple[str, PartyId], dict[Medium, int]] = {}
     for flow in every:
         rate = min(_share(flow.medium, limit, floors[limit], above[limit]) for limit in flow.limits)
-        found.setdefault((flow.call_id, flow.sender), {})[flow.medium] = rate
+        found.setdefault((flow.call_id, flow.sender), {})[flow.medium] = _rounded_down(rate, flow.medium)
     return found
+
+
+def _rounded_down(rate: int, medium: Medium) -> int:
+    """To one of eight steps between a number and its double, but not below the floor: what changes by less is
+    not worth telling everybody."""
+    if rate == ASK[medium]:
+        return rate
+    step = 1 << max(0, rate.bit_length() - 4)
+    rounded = rate // step * step
+    return max(rounded, FLOOR[medium]) if rate >= FLOOR[medium] else rounded
 
 
 def _share(medium: Medium, limit: Limit, floors: int, above: int) -> int:
@@ -174,7 +198,12 @@ def _share(medium: Medium, limit: Limit, floors: int, above: int) -> int:
 
 
 def settle(house: House) -> list[Command]:
-    """Tell whoever may send another rate than they were told last, and hold them to it."""
+    """Tell whoever may send another rate than they were told last, and hold them to it. Costs next to nothing
+    while nothing has changed."""
+    made_of = tuple((call.call_id, _made_of(house, call)) for call in house.calls.values())
+    if made_of == house.shared_out:
+        return []
+    house.shared_out = made_of
     found = shares(house) if _limited(house) else {}
     commands: list[Command] = []
     for call in house.calls.values():
@@ -208,10 +237,8 @@ def _tell(house: House, call: Call, found: Mapping[PartyId, dict[Medium, int]]) 
             )
             told += house.tell_connection(carrier, frame)
     sums = tuple((party, sum(call.rates[party].values()) or None) for party in changed)
-    held = ShareBandwidth(call.call_id, sums)
-    # The relay at once; the clients in their turn, after an acceptance that still waits for its record, which
-    # admits the call to the relay anew.
-    return [Narrowing((), (held,)), Answer((held, *told), call.call_id)]
+    # The relay at once; the clients in their turn, after an acceptance that still waits for its record.
+    return [Narrowing((), (ShareBandwidth(call.call_id, sums),)), Answer(tuple(told), call.call_id)]
 
 
 def _is_worth_telling(before: Mapping[Medium, int], now: Mapping[Medium, int]) -> bool:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import TYPE_CHECKING
 
 from auth.principal import Guest, Insider, PartyId
 from broker.core.commands import ConnectionId
@@ -16,6 +17,9 @@ from broker.core.frame_fields import EndReason
 from broker.core.gate import Grant
 from broker.core.sdp import Medium
 from broker.policy.decision import Decision
+
+if TYPE_CHECKING:
+    from broker.core.bandwidth import Flow
 
 
 class CallState(StrEnum):
@@ -74,10 +78,14 @@ class Call:
     """Known once accepted: the one connection of the callee that answered."""
     answer_decisions: tuple[Decision, ...] = ()
     """The same questions as those of the grant, asked of where the callee answered."""
+    reviewed: tuple[Decision, ...] = ()
+    """The same questions once more, as the last review of the call answered them."""
     opened_at_unix_seconds: int = 0
     state: CallState = CallState.RINGING
     bits_per_second: int | None = None
     """Of what each party may send: the strictest of every rule that allowed anything in this call."""
+    flows: tuple[object, tuple[Flow, ...]] | None = None
+    """What limits of bandwidth are about in it, and what that was made of (`bandwidth.flows`)."""
     rates: dict[PartyId, dict[str, int]] = field(default_factory=dict)
     """What each party was last told that it may send, by medium; nothing where nothing limits it."""
     share: Share | None = None
@@ -101,6 +109,11 @@ class Call:
     removed_candidates: int = 0
     refused_signals: int = 0
     """Descriptions and candidates of both parties that were refused, on record or not."""
+
+    @property
+    def decisions(self) -> tuple[Decision, ...]:
+        """All that let it be."""
+        return (*self.grant.decisions, *self.answer_decisions, *self.reviewed)
 
     def step(self, event: CallEvent) -> CallState | None:
         """The state after `event`; raises WrongStateError when the table has no such row."""

@@ -22,12 +22,13 @@ from broker.core.commands import (
     Show,
 )
 from broker.core.errors import MESSAGE_TOO_LONG, PEER_UNREACHABLE, UNKNOWN_MESSAGE
-from broker.core.events import UndeliveredRead
+from broker.core.events import MessageHeldBack, UndeliveredRead
 from broker.core.frames import ChatAccepted, ChatMessage
 from broker.core.house import Connection, House
 from broker.core.reach import ask_everywhere, denial_in, hindrance, places
 from broker.core.recording import draft, named
 from broker.core.stored import StoredMessage
+from broker.policy.decision import Code
 from config.policy.action import Action
 
 
@@ -129,6 +130,14 @@ def _read_on(connection: Connection) -> tuple[PlainEffect, ...]:
     return (ReadUndelivered(connection.connection_id, connection.party, later=True),)
 
 
+def held_back(house: House, event: MessageHeldBack, now: Now) -> list[Command]:
+    """An emergency stop came before the message was let out: its sender was told so, and it never comes."""
+    facts: dict[str, JsonValue] = {"message_id": event.message_id, "recipient": event.recipient}
+    record = draft("chat.withheld", code=Code.STOPPED.value, more=facts)
+    settle = SettleMessage(event.message_id, event.recipient, "withheld")
+    return [Note((record,), writes=(settle,))]
+
+
 def deliver_undelivered(house: House, event: UndeliveredRead, now: Now) -> list[Command]:
     """What waited for this person: each message is decided again at this moment."""
     connection = house.connections.get(event.connection_id)
@@ -137,7 +146,7 @@ def deliver_undelivered(house: House, event: UndeliveredRead, now: Now) -> list[
     commands: list[Command] = []
     for message in event.messages:
         commands.extend(_deliver(house, connection, message, now))
-    connection.more_waiting = event.more
+    connection.more_waiting = event.more and bool(commands)
     read_on = _read_on(connection)  # at once when all of these were withheld
     return [*commands, Answer(read_on)] if read_on else commands
 
@@ -155,6 +164,8 @@ def _deliver(house: House, connection: Connection, message: StoredMessage, now: 
     sender = places(house, message.sender)
     decisions = ask_everywhere(house, Action.CHAT_SEND, sender, [connection.subject], now)
     denied = denial_in(decisions)
+    if denied is not None and denied.code is Code.STOPPED:
+        return []  # it waits on, until the stop is lifted and the person connects again
     if denied is not None:
         code = denied.code.value
         record = draft("chat.withheld", connection.connection_id, basis=(denied,), code=code, more=facts)

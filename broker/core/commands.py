@@ -125,16 +125,14 @@ class LimitMedia:
 
 @dataclass(frozen=True, slots=True)
 class ShareBandwidth:
-    """What these parties of an admitted session may send in all, in bits per second, None for as much as it
-    was admitted for; never more than that."""
+    """What these parties of a session may send in all, in bits per second, None for as much as it is, or will
+    be, admitted for; never more than that, so that nothing is widened by it."""
 
     session_id: str
     rates: tuple[tuple[PartyId, int | None], ...]
 
 
-PlainEffect = (
-    ShareBandwidth | LimitMedia | Tell | ReplyRefused | ReplyDone | AllowPayloadTypes | ReadUndelivered
-)
+PlainEffect = AllowPayloadTypes | LimitMedia | ReadUndelivered | ReplyDone | ReplyRefused | Tell
 
 # --- effects that close -------------------------------------------------------------------------------------
 

@@ -8,9 +8,10 @@ record.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 
 from auth.principal import Insider
-from broker.audit.record import Draft
+from broker.audit.record import Draft, JsonValue
 from broker.core import administration, stop
 from broker.core.answers import reply, reply_denied
 from broker.core.clock import Deadline, Now
@@ -40,7 +41,6 @@ from broker.policy.stop import Scope, Stop
 from config.policy.action import Action
 
 LIFT_PENDING_SECONDS = 900
-_LIFT = "lift "
 
 
 # --- stopping -----------------------------------------------------------------------------------------------
@@ -114,35 +114,52 @@ def resumed(house: House, recorded: Iterable[Stop], found: Iterable[LatchFound],
 def _lift_requested(
     house: House, event: EmergencyRequested, insider: Insider, decision: Decision, now: Now
 ) -> list[Command]:
-    """The first to ask is on record; a second person who asks for the same within the time lifts the stop."""
-    if event.scope not in house.gate.stops:
-        return [Answer((reply(event.request_id, NOT_STOPPED),))]
+    """The first to ask is on record; a second person who asks for the same within the time lifts the stop, if
+    the first may still ask for it."""
     pending = house.lifts.get(event.scope)
-    facts = {"scope": stop.what(event.scope), "user": insider.party}
+    if event.scope not in house.gate.stops or (pending is not None and pending.approved):
+        return [Answer((reply(event.request_id, NOT_STOPPED),))]
+    facts: dict[str, JsonValue] = {"scope": stop.what(event.scope), "user": insider.party}
     personal = named("administrator", insider, event.source) | stop.who(event.scope)
-    if pending is None:
-        until_ms = now.wall_ms + LIFT_PENDING_SECONDS * 1000
-        pending = PendingLift(f"l-{house.ids()}", insider.party, insider.login, until_ms)
-        house.lifts[event.scope] = pending
-        house.deadlines.add(now, LIFT_PENDING_SECONDS, "emergency.lift", pending.id)
-        record = draft("emergency.lift_requested", basis=(decision,), personal=personal, more=facts)
-        return [_lift(house, event, decision, record, ())]
-    if pending.by == insider.party:
+    if pending is not None and pending.by.party == insider.party:
         more = facts | {"code": SECOND_PERSON.code}
         record = draft("emergency.lift_refused", basis=(decision,), personal=personal, more=more)
         refusal = (reply(event.request_id, SECOND_PERSON),)
         return [Note((record,), refusal, on_failure=refusal)]
-    record = draft(
-        "emergency.lifted", basis=(decision,), personal=personal, requested_by=pending.by, more=facts
-    )
+    if pending is None or not _may_still_ask(house, pending, event.requester, now):
+        _ask_for_lift(house, event, insider, now)
+        record = draft("emergency.lift_requested", basis=(decision,), personal=personal, more=facts)
+        return [_lift(house, event, decision, record, ())]
+    house.lifts[event.scope] = replace(pending, approved=True)
+    more = facts | {"requested_by": pending.by.party}
+    record = draft("emergency.lifted", basis=(decision,), personal=personal, more=more)
     return [_lift(house, event, decision, record, (Unlatch(event.scope),))]
+
+
+def _ask_for_lift(house: House, event: EmergencyRequested, insider: Insider, now: Now) -> None:
+    stop.opening_of_lift(house, event.scope)
+    signed_in = administration.sign_in_of(house, event)
+    if signed_in is None:
+        return
+    until_ms = now.wall_ms + LIFT_PENDING_SECONDS * 1000
+    pending = PendingLift(f"l-{house.ids()}", insider, signed_in.role, event.source, until_ms)
+    house.lifts[event.scope] = pending
+    house.deadlines.add(now, LIFT_PENDING_SECONDS, "emergency.lift", pending.id)
+
+
+def _may_still_ask(house: House, pending: PendingLift, requester: Insider | None, now: Now) -> bool:
+    """`requester` is who asked, as the directory knows them now."""
+    if requester is None or requester.party != pending.by.party:
+        return False
+    action = Action.ADMIN_EMERGENCY
+    return administration.ask_as(house, pending.role, requester, pending.source, action, now).allowed
 
 
 def _lift(
     house: House, event: EmergencyRequested, decision: Decision, record: Draft, effects: tuple[Unlatch, ...]
 ) -> Opening:
     return house.gate.opening(
-        f"{_LIFT}{event.scope}",
+        f"lift {event.scope}",
         (decision,),
         (record,),
         (*effects, ReplyGranted(event.request_id)),
@@ -152,26 +169,20 @@ def _lift(
 
 def take_back(house: House, opening_scope: str) -> None:
     """The record of a request or of its approval could not be written: nobody has asked."""
-    for scope in [scope for scope in house.lifts if opening_scope == f"{_LIFT}{scope}"]:
-        _forget_lift(house, scope)
-
-
-def _forget_lift(house: House, scope: Scope) -> None:
-    pending = house.lifts.pop(scope, None)
-    if pending is not None:
-        house.deadlines.cancel("emergency.lift", pending.id)
+    for scope in [scope for scope in house.lifts if opening_scope == f"lift {scope}"]:
+        stop.opening_of_lift(house, scope)
 
 
 def stop_lifted(house: House, event: StopLifted, now: Now) -> list[Command]:
     """The lift is on record. Where the file could not be removed the stop goes on: it would be back with the
     next start."""
+    stop.opening_of_lift(house, event.scope)
     if not event.removed:
         record = draft("emergency.lift_failed", personal=stop.who(event.scope), scope=stop.what(event.scope))
         return [Narrowing(records=(record,))]
     house.gate.stops.pop(event.scope, None)
     house.tallies.pop(event.scope, None)
     house.latches_missing.discard(event.scope)
-    _forget_lift(house, event.scope)
     return []
 
 

@@ -147,6 +147,8 @@ class EmergencyRequested:
     what: Literal["stop", "lift", "drill"]
     scope: Scope
     reason: Personal | None = None
+    requester: Insider | None = None
+    """For a lift that another has asked for: that person, as the directory knows them now."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,6 +198,14 @@ class FrameReceived:
 
 
 # --- stored facts -------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class MessageHeldBack:
+    """A message is stored, and an emergency stop kept it from being let out."""
+
+    message_id: str
+    recipient: PartyId
 
 
 @dataclass(frozen=True, slots=True)
@@ -351,6 +361,7 @@ Event = (
     | DrillFound
     | StopLifted
     | FrameReceived
+    | MessageHeldBack
     | UndeliveredRead
     | Started
     | PolicyApplied

@@ -23,7 +23,7 @@ from broker.policy.decide import decide
 from broker.policy.decision import Decision
 from broker.policy.index import PolicyIndex
 from broker.policy.question import Question, Subject
-from broker.policy.stop import Scope, Stop, covers
+from broker.policy.stop import Scope, Stop, stopped
 from config.policy.action import ADMINISTRATION, Action
 from config.policy.client import ClientSide
 from config.policy.loading import LoadedPolicy
@@ -155,8 +155,7 @@ class Gate:
     def recorded(self, opening: Opening, receipt: Receipt) -> Recorded | None:
         """The opening's effects, now that the writer has given its receipt; None if an emergency stop that
         came meanwhile covers them."""
-        inputs = [d.inputs for d in opening.decisions if d.inputs.action not in ADMINISTRATION]
-        if any(covers(scope, one) for scope in self.stops for one in inputs):
+        if any(stopped(self.stops, decision.inputs) for decision in opening.decisions):
             return None
         return Recorded(receipt, opening.effects, _KEY)
 

@@ -215,11 +215,11 @@ class ClockJump:
 
 @dataclass(frozen=True, slots=True)
 class EndOf:
-    """What an emergency stop of this scope ends next: everything it covers, one thing of that, or nothing any
-    more, so that the last word can be said."""
+    """What an emergency stop of this scope ends next: everything it covers, one thing of that, whatever else
+    a review finds, or nothing any more, so that the last word can be said."""
 
     scope: Scope
-    kind: Literal["everything", "call", "share", "connection", "visit", "last_word"]
+    kind: Literal["everything", "call", "share", "connection", "visit", "whatever_else", "last_word"]
     id: str
     """Of the thing; of everything and of the last word, the request that is answered then, if there is
     one."""
@@ -243,10 +243,13 @@ class PendingLift:
     """One administrator wants a stop lifted; another has to approve."""
 
     id: str
-    by: PartyId
-    login: Personal
+    by: Insider
+    role: Role
+    source: Personal
     until_ms: int
     """For the eye: the time itself is measured by the clock that nobody sets."""
+    approved: bool = False
+    """Somebody has, and it waits for the record."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -293,6 +296,8 @@ class House:
     stopped_last: Scope | None = None
     """The one of them whose doing it is that something ends now."""
     lifts: dict[Scope, PendingLift] = field(default_factory=dict)
+    shared_out: tuple[object, ...] = ()
+    """What bandwidth was last shared out for."""
     drill: Drill | None = None
     """The last rehearsal of a stop."""
     latches_missed: int = 0
@@ -309,6 +314,8 @@ class House:
     """Of each live call, how many packets the relay has dropped for its rate, as last counted."""
     limited_calls: set[str] = field(default_factory=set)
     """Those of which the last count says more than the one before."""
+    flush_is_due: bool = False
+    """Whether the refusals of strangers that were counted go on record within the minute."""
     floods: set[str] = field(default_factory=set)
     """Kinds of which very many strangers were turned away in the last minute."""
     deadlines: Deadlines = field(default_factory=Deadlines)

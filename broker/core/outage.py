@@ -75,16 +75,23 @@ def grace_over(house: House, deadline: Deadline, now: Now) -> list[Command]:
 
 def count_refusal(house: House, event: EntryRefused, now: Now) -> list[Command]:
     """Count a stranger's refusal; the first one since the last flush starts the minute."""
-    if house.refusals.count(event.kind, event.code, event.prefix, event.count):
-        house.deadlines.add(now, FLUSH_SECONDS, "refusals.flush", "")
+    house.refusals.count(event.kind, event.code, event.prefix, event.count)
+    _flush_later(house, now)
     return []
+
+
+def _flush_later(house: House, now: Now) -> None:
+    if not house.flush_is_due:
+        house.flush_is_due = True
+        house.deadlines.add(now, FLUSH_SECONDS, "refusals.flush", "")
 
 
 def flush_refusals(house: House, deadline: Deadline, now: Now) -> list[Command]:
     """One record for each source prefix, kind and code of the past minute."""
+    house.flush_is_due = False
     counts = house.refusals.counts()
     house.floods = {kind for kind, count in counts.items() if count >= house.rules.flood_refusals_per_minute}
     if house.floods:  # whether it goes on is seen in a minute, also when nobody comes any more
-        house.deadlines.add(now, FLUSH_SECONDS, "refusals.flush", "")
+        _flush_later(house, now)
     records = house.refusals.flush()
     return [Note(records)] if records else []

@@ -99,7 +99,7 @@ def _stop(house: House, stop: Stop) -> dict[str, JsonValue]:
         "last_packet_ms": None if tally is None else tally.last_packet_ms,
         "lift": None
         if lift is None
-        else {"by": lift.by, "login": lift.login.reveal(), "until_ms": lift.until_ms},
+        else {"by": lift.by.party, "login": lift.by.login.reveal(), "until_ms": lift.until_ms},
     }
 
 

@@ -218,6 +218,7 @@ def _call_again(house: House, call: Call, now: Now) -> list[Command]:
             record = draft("decision.denied", call.call_id, basis=(denied,))
             reason = _reason(denied)
             return [Narrowing(records=(record,)), calling.end(house, call, reason, None, denied)]
+    call.reviewed = tuple(decisions)
     ended, of_share = _share_again(house, call, now)
     return [*ended, *calling.narrow(house, call, decisions, of_share, now)]
 
@@ -243,6 +244,7 @@ def _reason(denied: Decision) -> Literal["policy", "emergency_stop"]:
 def _connection_again(house: House, connection: Connection, now: Now) -> list[Command]:
     decision = ask_entry(house, connection, now)
     if decision is not None and decision.allowed:
+        connection.decisions = (decision,)
         return _program_again(house, connection)
     told = (Tell(connection.connection_id, denial(decision, connection.principal)),) if decision else ()
     record = draft(

@@ -71,6 +71,8 @@ def handle(house: House, event: e.Event, now: Now) -> list[Command]:
             return emergency.drill_found(house, event, now)
         case e.StopLifted():
             return emergency.stop_lifted(house, event, now)
+        case e.MessageHeldBack():
+            return chat.held_back(house, event, now)
         case e.UndeliveredRead():
             return chat.deliver_undelivered(house, event, now)
         case e.Started():

@@ -11,9 +11,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from auth.case_ignore import case_ignore_key
 from auth.personal import Personal
-from auth.principal import Insider, PartyId, Principal
+from auth.principal import Insider, PartyId
 from broker.audit.record import JsonValue
 from broker.core import calling, leaving, review, sharing, visit
 from broker.core.answers import return_after_seconds
@@ -28,16 +27,18 @@ from broker.core.commands import (
     EndSignInsOf,
     Latch,
     Narrowing,
+    NarrowingEffect,
     NarrowingWrite,
     ReplyDone,
     RequestId,
     SilenceMedia,
+    StopPayloadTypes,
 )
 from broker.core.errors import EMERGENCY_STOP
 from broker.core.house import Connection, EndOf, House, Tally, Visit
 from broker.core.recording import draft
 from broker.policy.decision import Decision
-from broker.policy.stop import ALL, Scope, ScopeKind, Stop, covers, logins_of
+from broker.policy.stop import ALL, Scope, ScopeKind, Stop, covers, is_named
 
 SLICE = 64
 """What ends within one event."""
@@ -63,41 +64,27 @@ class Covered:
 
 
 def covered(house: House, scope: Scope) -> Covered:
-    """By the decisions that let each thing in: nothing is asked anew, so that this costs next to nothing."""
+    """By the decisions that let each thing in, and those of the last review: nothing is asked anew, so that
+    this costs next to nothing."""
 
-    def by(decisions: Iterable[Decision], *principals: Principal) -> bool:
-        logins = logins_of(principals)
-        return any(covers(scope, decision.inputs, logins) for decision in decisions)
+    def by(decisions: Iterable[Decision]) -> bool:
+        return any(covers(scope, decision.inputs) for decision in decisions)
 
-    calls = [
-        call
-        for call in house.calls.values()
-        if by((*call.grant.decisions, *call.answer_decisions), call.caller, call.callee)
-    ]
-    shares = [
-        call
-        for call in house.calls.values()
-        if call.share is not None and by(call.share.grant.decisions, call.caller, call.callee)
-    ]
-    entered = {
-        connection.party
-        for connection in house.connections.values()
-        if by(connection.decisions, connection.principal)
-    }
+    entered = {one.party for one in house.connections.values() if by(one.decisions)}
     visits = [
         one
         for one in house.visits.values()
-        if scope == ALL or one.guest.party in entered or by(one.decisions, one.guest)
+        if scope == ALL or one.guest.party in entered or by(one.decisions)
     ]
-    guests = {one.guest.party for one in visits}
-    connections = [
-        connection
-        for connection in house.connections.values()
-        if not connection.closing
-        and (connection.party in guests or by(connection.decisions, connection.principal))
-    ]
-    ended = {call.call_id for call in calls}
-    return Covered(calls, [call for call in shares if call.call_id not in ended], connections, visits)
+    gone = entered | {one.guest.party for one in visits}
+    connections = [one for one in house.connections.values() if not one.closing and one.party in gone]
+    calls, shares = [], []
+    for call in house.calls.values():
+        if not gone.isdisjoint(call.grant.parties) or by(call.decisions):
+            calls.append(call)
+        elif call.share is not None and by(call.share.grant.decisions):
+            shares.append(call)
+    return Covered(calls, shares, connections, visits)
 
 
 def begin(house: House, stop: Stop, now: Now, request_id: RequestId | None = None) -> list[Command]:
@@ -105,7 +92,7 @@ def begin(house: House, stop: Stop, now: Now, request_id: RequestId | None = Non
     scope = stop.scope
     answer = (ReplyDone(request_id),) if request_id is not None else ()
     if scope in house.gate.stops:
-        return [Narrowing((), answer)] if answer else []
+        return [Narrowing((opening_of_lift(house, scope),), answer)]
     house.gate.stops[scope] = stop
     house.to_end.append(EndOf(scope, "everything", request_id or ""))
     house.deadlines.add(now, 0, "stop.slice", "")
@@ -113,8 +100,30 @@ def begin(house: House, stop: Stop, now: Now, request_id: RequestId | None = Non
     writes += [EndSignInsOf(party) for party in _parties_of(house, scope)]
     facts: dict[str, JsonValue] = {"how": stop.how, "by": stop.by, "since_ms": stop.since_ms}
     record = draft("emergency.stopped", personal=_told(stop) | who(scope), scope=what(scope), more=facts)
-    silenced = None if scope == ALL else frozenset(call.call_id for call in covered(house, scope).calls)
-    return [Narrowing((), (Latch(stop), SilenceMedia(silenced)), (record,), tuple(writes))]
+    # What an administrator had asked for or approved was another stop of this scope.
+    lifts = (opening_of_lift(house, scope),)
+    return [Narrowing(lifts, (Latch(stop), *_silence(house, scope)), (record,), tuple(writes))]
+
+
+def _silence(house: House, scope: Scope) -> tuple[NarrowingEffect, ...]:
+    """What the relay is told at once."""
+    if scope == ALL:
+        return (SilenceMedia(None),)
+    found = covered(house, scope)
+    screens = tuple(
+        StopPayloadTypes(call.call_id, call.share.party, call.screen_payload_types)
+        for call in found.shares
+        if call.share is not None and call.screen_payload_types
+    )
+    return (SilenceMedia(frozenset(call.call_id for call in found.calls)), *screens)
+
+
+def opening_of_lift(house: House, scope: Scope) -> str:
+    """The scope of the openings with which two people lift this stop; whoever has asked is forgotten."""
+    pending = house.lifts.pop(scope, None)
+    if pending is not None:
+        house.deadlines.cancel("emergency.lift", pending.id)
+    return f"lift {scope}"
 
 
 def end_next(house: House, deadline: Deadline, now: Now) -> list[Command]:
@@ -124,7 +133,7 @@ def end_next(house: House, deadline: Deadline, now: Now) -> list[Command]:
     for _ in range(SLICE):
         if not house.to_end:
             break
-        if house.to_end[0].kind == "last_word" and commands:
+        if house.to_end[0].kind == "last_word" and (commands or house.review.waiting):
             break
         commands += _end(house, house.to_end.popleft(), now)
     if house.to_end:
@@ -150,8 +159,11 @@ def _end(house: House, one: EndOf, now: Now) -> list[Command]:
             return visit.end(house, guests, "emergency_stop", now) if guests is not None else []
         case "everything":
             return _list(house, one)
+        case "whatever_else":
+            # What it covers by what is known now, and not by what that was let in by.
+            return review.everything(house, now)
         case "last_word":
-            return _settled(house, one, now)
+            return _settled(house, one)
 
 
 def _list(house: House, one: EndOf) -> list[Command]:
@@ -163,7 +175,8 @@ def _list(house: House, one: EndOf) -> list[Command]:
     listed += [EndOf(scope, "share", call.call_id) for call in found.shares]
     listed += [EndOf(scope, "connection", each.connection_id) for each in found.connections]
     listed += [EndOf(scope, "visit", each.guest.party) for each in found.visits]
-    house.to_end.extendleft(reversed([*listed, EndOf(scope, "last_word", one.id)]))
+    last = [EndOf(scope, "whatever_else", ""), EndOf(scope, "last_word", one.id)]
+    house.to_end.extendleft(reversed([*listed, *last]))
     return []
 
 
@@ -187,7 +200,7 @@ def _close(house: House, scope: Scope, connection: Connection, now: Now) -> list
     return commands
 
 
-def _settled(house: House, one: EndOf, now: Now) -> list[Command]:
+def _settled(house: House, one: EndOf) -> list[Command]:
     """Everything has ended: what that was, and when the last packet of it went out."""
     tally = house.tallies.get(one.scope)
     if tally is None:
@@ -202,8 +215,7 @@ def _settled(house: House, one: EndOf, now: Now) -> list[Command]:
         more=tally.ended,
     )
     done = (ReplyDone(RequestId(one.id)),) if one.id else ()
-    # Whatever else the stop covers by what is known now, and not by what it was let in by.
-    return [Narrowing((), done, (record,)), *review.everything(house, now)]
+    return [Narrowing((), done, (record,))]
 
 
 def what(scope: Scope) -> str:
@@ -225,7 +237,6 @@ def _parties_of(house: House, scope: Scope) -> set[PartyId]:
     """Whose sign-ins a stop of one person ends, as far as the edge knows who that is."""
     if scope.kind is not ScopeKind.USER:
         return set()
-    wanted = case_ignore_key(scope.name)
     people = [*house.people.values(), *(c.principal for c in house.connections.values())]
-    found = {p.party for p in people if isinstance(p, Insider) and wanted in logins_of((p,))}
+    found = {p.party for p in people if isinstance(p, Insider) and is_named(scope, p.party, p.login)}
     return found | ({PartyId(scope.name)} if scope.name.startswith("u-") else set())

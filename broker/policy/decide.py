@@ -58,7 +58,7 @@ def decide(
     changes the answer, and costs as much as the policy is long."""
     located = Located.of(policy, question)
     inputs = recorded_inputs(policy, question, located)
-    if stops and stopped(stops, question, inputs):
+    if stops and stopped(stops, inputs):
         verdict = _Verdict(Code.STOPPED)
     else:
         verdict = _judge(policy, question, located, explained)

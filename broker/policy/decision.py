@@ -118,6 +118,8 @@ class PartyInputs:
     kind: str
     """insider, guest or anonymous."""
     party: str | None = None
+    login: Personal | None = None
+    """For emergency stops, which may name somebody by it. Not in `to_json()`: no rule asks for it."""
     groups: tuple[str, ...] = ()
     """At most `MAX_RECORDED_GROUPS`; those that the policy's rules name come before others."""
     groups_omitted: int = 0

@@ -46,6 +46,7 @@ def _party(policy: PolicyIndex, subject: Subject, whereabouts: Whereabouts) -> P
             return PartyInputs(
                 kind="insider",
                 party=insider.party,
+                login=insider.login,
                 groups=groups,
                 groups_omitted=len(insider.groups) - len(groups),
                 attributes=tuple(

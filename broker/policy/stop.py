@@ -10,9 +10,8 @@ from urllib.parse import quote
 
 from auth.case_ignore import case_ignore_key
 from auth.personal import Personal
-from auth.principal import Insider, PartyId, Principal
+from auth.principal import PartyId
 from broker.policy.decision import Inputs, PartyInputs
-from broker.policy.question import Question
 from config.policy.action import ADMINISTRATION, Action
 
 
@@ -85,7 +84,11 @@ def parse_scope(text: str) -> Scope:
         return ALL
     if kind not in (one.value for one in ScopeKind if one is not ScopeKind.ALL) or not _NAME.fullmatch(name):
         raise ScopeError("not a scope: all, zone:NAME, peer:NAME, user:NAME or modality:NAME")
-    if len(quote(name)) > MAX_QUOTED_CHARACTERS:
+    try:
+        quoted = quote(name)
+    except UnicodeEncodeError:
+        raise ScopeError("not a name: it is no text") from None
+    if len(quoted) > MAX_QUOTED_CHARACTERS:
         raise ScopeError("the name is too long")
     scope = Scope(ScopeKind(kind), name)
     if scope.kind is ScopeKind.MODALITY and name not in MODALITIES:
@@ -93,9 +96,10 @@ def parse_scope(text: str) -> Scope:
     return scope
 
 
-def covers(scope: Scope, inputs: Inputs, logins: frozenset[str] = frozenset()) -> bool:
-    """Whether the stop is about what was asked with these inputs, between people of these logins (as
-    `auth.case_ignore.case_ignore_key` has them)."""
+def covers(scope: Scope, inputs: Inputs) -> bool:
+    """Whether the stop is about what was asked with these inputs. None is about administration."""
+    if inputs.action in ADMINISTRATION:
+        return False
     match scope.kind:
         case ScopeKind.ALL:
             return True
@@ -106,8 +110,15 @@ def covers(scope: Scope, inputs: Inputs, logins: frozenset[str] = frozenset()) -
         case ScopeKind.PEER:
             return any(_of_peer(scope.name, role, party, inputs) for role, party in _parties(inputs))
         case ScopeKind.USER:
-            named = any(party.party == scope.name for _, party in _parties(inputs))
-            return named or case_ignore_key(scope.name) in logins
+            return any(is_named(scope, party.party, party.login) for _, party in _parties(inputs))
+
+
+def is_named(scope: Scope, party: str | None, login: Personal | None) -> bool:
+    """Whether a stop of one person names this one, by party id or login."""
+    if scope.kind is not ScopeKind.USER:
+        return False
+    by_login = login is not None and case_ignore_key(login.reveal()) == case_ignore_key(scope.name)
+    return by_login or party == scope.name
 
 
 def _parties(inputs: Inputs) -> Iterator[tuple[str, PartyInputs]]:
@@ -126,15 +137,6 @@ def _of_peer(name: str, role: str, party: PartyInputs, inputs: Inputs) -> bool:
     return domain.reveal() == lower or domain.reveal().endswith(f".{lower}")
 
 
-def logins_of(principals: Iterable[Principal]) -> frozenset[str]:
-    """Of those who have one, as stops compare them."""
-    return frozenset(case_ignore_key(p.login.reveal()) for p in principals if isinstance(p, Insider))
-
-
-def stopped(stops: Iterable[Scope], question: Question, inputs: Inputs) -> bool:
-    """Whether one of the stops is about this question. None is about administration."""
-    if question.action in ADMINISTRATION:
-        return False
-    subjects = (question.actor, question.counterpart)
-    logins = logins_of(subject.principal for subject in subjects if subject is not None)
-    return any(covers(scope, inputs, logins) for scope in stops)
+def stopped(stops: Iterable[Scope], inputs: Inputs) -> bool:
+    """Whether one of the stops is about what was asked."""
+    return any(covers(scope, inputs) for scope in stops)

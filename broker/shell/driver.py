@@ -17,7 +17,7 @@ from typing import assert_never
 
 import structlog
 
-from auth.principal import Insider
+from auth.principal import Insider, PartyId
 from broker.audit.record import JsonValue
 from broker.core import router
 from broker.core.alarms import alarms_overview
@@ -32,12 +32,15 @@ from broker.core.commands import (
     Note,
     Opening,
     PlainEffect,
+    ReplyRefused,
+    SaveMessage,
 )
-from broker.core.events import CommitFailed, Event, RecordResumed, Ticked
+from broker.core.events import CommitFailed, Event, MessageHeldBack, RecordResumed, Ticked
 from broker.core.gate import Receipt
 from broker.core.house import AdminSignIn, House, PolicyAlarm, PolicyInForce
 from broker.core.overview import LiveSession, emergency_overview, live_sessions
 from broker.core.review import people_known
+from broker.policy.administration import Role
 from broker.policy.index import PolicyIndex
 from broker.policy.stop import Scope, Stop
 from broker.shell.effects import Effects
@@ -124,6 +127,11 @@ class Driver:
     def live_flows(self) -> list[LiveFlow]:
         """The answered calls, for whoever measures them."""
         return live_flows(self._house)
+
+    def lift_asked_by(self, scope: Scope) -> tuple[PartyId, Role] | None:
+        """Who wants this stop lifted, and in which role."""
+        pending = self._house.lifts.get(scope)
+        return (pending.by.party, pending.role) if pending is not None else None
 
     def emergency(self) -> dict[str, JsonValue]:
         """What is stopped, what is about to be lifted, and what the last rehearsal found."""
@@ -252,6 +260,9 @@ class Driver:
                 self._fail(pending.command)
             elif not pending.void:
                 self._let_out(pending)
+            elif isinstance(pending.command, Opening):
+                # Whoever waits for an answer gets one.
+                self._plain(tuple(e for e in pending.command.on_failure if isinstance(e, ReplyRefused)))
         if not self._order:
             self._empty.set()
 
@@ -262,8 +273,7 @@ class Driver:
                 return
             recorded = self._house.gate.recorded(command, pending.receipt)
             if recorded is None:
-                self._plain(instead_of(command.on_failure))
-                self.submit(CommitFailed((command.scope,), outage=False))
+                self._hold_back(command)
                 return
             outcomes = self._effects.open(recorded)
             self._plain(command.then)
@@ -271,6 +281,14 @@ class Driver:
                 self.submit(outcome)
         else:
             self._plain(command.effects)
+
+    def _hold_back(self, command: Opening) -> None:
+        """It is on record, and an emergency stop came before it could be let out."""
+        self._plain(instead_of(command.on_failure))
+        for write in command.writes:
+            if isinstance(write, SaveMessage):
+                self.submit(MessageHeldBack(write.message_id, write.recipient))
+        self.submit(CommitFailed((command.scope,), outage=False))
 
     def _fail(self, command: Opening | Note | Answer) -> None:
         """Say so, and drop what never opened before anything that follows it can leave."""

@@ -78,7 +78,8 @@ class MediaLink(Protocol):
         """For no longer and no faster than that; nothing for a session that is not admitted."""
 
     def share_bandwidth(self, session_id: str, rates: Mapping[PartyId, int | None]) -> None:
-        """What these parties send is held to that, and to what the session was admitted for."""
+        """What these parties send is held to that, and to what the session was, or will be, admitted for,
+        until it is withdrawn."""
 
     def silence(self, session_ids: frozenset[str] | None) -> None:
         """Nothing of these sessions, of any for None, is forwarded once this returns; each is still to be
@@ -148,8 +149,6 @@ class Effects:
                 self.read_undelivered(effect)
             case LimitMedia():
                 self.media.limit(effect.session_id, effect.until_unix_seconds, effect.bits_per_second)
-            case ShareBandwidth():
-                self.media.share_bandwidth(effect.session_id, dict(effect.rates))
             case _:
                 assert_never(effect)
 

@@ -9,11 +9,10 @@ away. `status.json` is what the edge last said of all this.
 
 from __future__ import annotations
 
-import asyncio
 import json
 import os
+import stat
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated
 from urllib.parse import quote, unquote
@@ -22,12 +21,11 @@ import structlog
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from auth.personal import Personal
-from broker.core.events import DrillFound, LatchFound, LatchMissing
+from broker.core.events import LatchFound
 from broker.policy.stop import ALL, Scope, ScopeError, Stop, parse_scope
-from broker.shell.driver import Driver
 
-LOOK_SECONDS = 0.02
-"""How often the directory is looked at: a stop by file waits at most so long."""
+PATIENCE_SECONDS = 0.05
+"""What a stop waits for its file: a disk that takes longer finishes behind it."""
 MAX_NOTE_BYTES = 4096
 EMERGENCY_DIRECTORY = "emergency"
 """In the data directory."""
@@ -56,7 +54,7 @@ def scope_of(name: str) -> Scope | None:
         return None
     try:
         return parse_scope(unquote(name.removeprefix(f"{_STOP}-"), errors="strict"))
-    except (ScopeError, UnicodeDecodeError):
+    except (ScopeError, UnicodeError):
         return ALL
 
 
@@ -69,18 +67,12 @@ def note_of(content: bytes) -> Note:
 
 
 class Latches:
-    """The files. Each call touches the disk for a moment; none waits until something is durable there."""
+    """The files. `put` and `remove` are the event loop's; everything else may wait for the disk."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._status: str | None = ""
-        """What was told last; None where that could not be written."""
-
-    def found(self) -> dict[Scope, str]:
-        """The scopes that are latched, each with the name of a file that says so. Raises OSError where that
-        cannot be told."""
-        names = self._names()
-        return {scope: name for name in names if (scope := scope_of(name)) is not None}
+        self._told: set[str] = set()
+        """What was complained of, once."""
 
     def on_disk(self) -> tuple[LatchFound, ...]:
         """What is latched at the start, and the directory, so that anybody can put a latch there from then
@@ -88,18 +80,30 @@ class Latches:
         self._folder.mkdir(mode=0o700, exist_ok=True)
         return tuple(self.read(scope, name) for scope, name in self.found().items())
 
+    def found(self) -> dict[Scope, str]:
+        """The scopes that are latched, each with the name of a file that says so. Raises OSError where that
+        cannot be told."""
+        names = self._names()
+        return {scope: name for name in names if (scope := scope_of(name)) is not None}
+
     def drills(self) -> list[Scope]:
-        """The rehearsals that were asked for, each once."""
+        """The rehearsals that were asked for; what asked is taken away."""
         asked = []
         for name in self._names():
-            if not name.startswith(_DRILL):
+            if not name.startswith(_DRILL) or name in self._told:
                 continue
             try:
                 (self._folder / name).unlink()
                 asked.append(parse_scope(unquote(name.removeprefix(_DRILL), errors="strict")))
-            except (OSError, ScopeError, UnicodeDecodeError):
-                log.warning("emergency.drill_unreadable", name=ascii(name[:80]))
+            except (OSError, ScopeError, UnicodeError) as error:
+                self._complain(name)
+                log.warning("emergency.drill_unreadable", why=type(error).__name__)
         return asked
+
+    def _complain(self, what: str) -> None:
+        """Once of each; a directory full of nonsense takes no more memory than that."""
+        if len(self._told) < 1000:
+            self._told.add(what)
 
     def _names(self) -> list[str]:
         try:
@@ -108,16 +112,27 @@ class Latches:
             return []
 
     def read(self, scope: Scope, name: str) -> LatchFound:
-        """What the file says beside its name; what cannot be read says nothing."""
+        """What the file says beside its name; what cannot be read, or is no file, says nothing."""
+        note = Note()
         try:
-            with (self._folder / name).open("rb") as file:
-                note = note_of(file.read(MAX_NOTE_BYTES))
+            descriptor = os.open(self._folder / name, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+            with os.fdopen(descriptor, "rb") as file:
+                if stat.S_ISREG(os.fstat(descriptor).st_mode):
+                    note = note_of(file.read(MAX_NOTE_BYTES))
         except OSError:
-            note = Note()
+            pass
         return LatchFound(scope, _personal(note.by), _personal(note.reason))
 
     def put(self, stop: Stop) -> bool:
-        """Latch a stop, unless it is; False when that is impossible, which is said loudly."""
+        """Latch a stop, unless it is; False when that is impossible, which is said loudly. Waits for the disk
+        for `PATIENCE_SECONDS`: what takes longer is done all the same."""
+        done: list[bool] = []
+        writing = threading.Thread(target=lambda: done.append(self._put(stop)), name="latch", daemon=True)
+        writing.start()
+        writing.join(PATIENCE_SECONDS)
+        return done != [False]
+
+    def _put(self, stop: Stop) -> bool:
         told = {"by": stop.by or (stop.told_by and stop.told_by.reveal())}
         told |= {"reason": stop.reason and stop.reason.reveal()}
         try:
@@ -126,9 +141,21 @@ class Latches:
         except OSError as error:
             log.critical("emergency.not_latched", scope=stop.scope.kind.value, error=error.strerror)
             return False
-        # The stop does not wait for the disk: whoever needs that waits for the thread.
-        threading.Thread(target=_settle, args=(self._folder,), name="latch-settle").start()
+        threading.Thread(target=self._settle, name="latch-settle", daemon=True).start()
         return True
+
+    def _settle(self) -> None:
+        """What was written outlives a power cut."""
+        try:
+            names = [name for name in self._names() if scope_of(name) is not None]
+            for path in (*(self._folder / name for name in names), self._folder):
+                descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+                try:
+                    os.fsync(descriptor)
+                finally:
+                    os.close(descriptor)
+        except OSError as error:
+            log.critical("emergency.latch_not_durable", error=error.strerror)
 
     def remove(self, scope: Scope) -> bool:
         """Take every file away that latches this scope; whether none is left."""
@@ -141,18 +168,17 @@ class Latches:
             return False
         return True
 
-    def tell(self, status: str) -> None:
-        """What `turngate emergency status` shows, if it is another than before."""
-        if status == self._status:
-            return
+    def tell(self, status: str) -> bool:
+        """Put down what `turngate emergency status` shows; whether that was possible."""
         try:
             _replace(self._folder, STATUS, status)
         except OSError as error:
-            if self._status is not None:
+            if STATUS not in self._told:
+                self._complain(STATUS)
                 log.warning("emergency.status_unwritten", error=error.strerror)
-            self._status = None
-        else:
-            self._status = status
+            return False
+        self._told.discard(STATUS)
+        return True
 
 
 def _personal(text: str | None) -> Personal | None:
@@ -178,46 +204,3 @@ def _replace(folder: Path, name: str, text: str) -> None:
     except OSError:
         new.unlink(missing_ok=True)
         raise
-
-
-def _settle(folder: Path) -> None:
-    try:
-        for path in (*_regular(folder), folder):
-            descriptor = os.open(path, os.O_RDONLY)
-            try:
-                os.fsync(descriptor)
-            finally:
-                os.close(descriptor)
-    except OSError as error:
-        log.critical("emergency.latch_not_durable", error=error.strerror)
-
-
-def _regular(folder: Path) -> Iterator[Path]:
-    return (path for path in folder.iterdir() if path.name.lower().startswith(_STOP))
-
-
-async def watch_latches(latches: Latches, driver: Driver) -> None:
-    """Runs for ever: what appears and disappears there, as events."""
-    readable = True
-    while True:
-        await asyncio.sleep(LOOK_SECONDS)
-        try:
-            look(latches, driver)
-            readable = True
-        except OSError as error:
-            if readable:
-                log.critical("emergency.latches_unreadable", error=error.strerror)
-            readable = False
-
-
-def look(latches: Latches, driver: Driver) -> None:
-    """Once. Raises OSError."""
-    found = latches.found()
-    for scope, name in found.items():
-        if scope not in driver.stops:
-            driver.submit(latches.read(scope, name))
-    for scope in [scope for scope in driver.stops if scope not in found]:
-        driver.submit(LatchMissing(scope))
-    for scope in latches.drills():
-        driver.submit(DrillFound(scope))
-    latches.tell(driver.emergency_status())

@@ -51,8 +51,6 @@ class _Admitted:
     parties: tuple[PartyId, PartyId]
     until_unix_seconds: int
     bits_per_second: int | None
-    shares: dict[PartyId, int | None] = field(default_factory=dict)
-    """Of each party, what it may send of the bandwidth there is."""
 
 
 @dataclass(slots=True)
@@ -64,6 +62,8 @@ class RelayMedia:
     """Which plane forwards: `asyncio` or `native`."""
     settings: Settings
     _admitted: dict[str, _Admitted] = field(default_factory=dict)
+    _shares: dict[str, dict[PartyId, int | None]] = field(default_factory=dict)
+    """Of each session and party, what it may send of the bandwidth there is."""
 
     def admit(
         self,
@@ -72,9 +72,7 @@ class RelayMedia:
         until_unix_seconds: int,
         bits_per_second: int | None,
     ) -> None:
-        before = self._admitted.get(session_id)
-        shares = before.shares if before is not None else {}
-        self._admitted[session_id] = _Admitted(parties, until_unix_seconds, bits_per_second, shares)
+        self._admitted[session_id] = _Admitted(parties, until_unix_seconds, bits_per_second)
         self.relay.admit(Admission(session_id, parties, until_unix_seconds))
         for party in parties:
             self._hold(session_id, party)
@@ -82,7 +80,7 @@ class RelayMedia:
     def _hold(self, session_id: str, party: PartyId) -> None:
         """The party to the strictest of what there is."""
         admitted = self._admitted[session_id]
-        share = admitted.shares.get(party)
+        share = self._shares.get(session_id, {}).get(party)
         rates = [
             self.settings.relay.session_bits_per_second,
             admitted.bits_per_second,
@@ -93,12 +91,10 @@ class RelayMedia:
 
     def share_bandwidth(self, session_id: str, rates: Mapping[PartyId, int | None]) -> None:
         """See `effects.MediaLink.share_bandwidth`."""
-        admitted = self._admitted.get(session_id)
-        if admitted is None:
-            return
+        shares = self._shares.setdefault(session_id, {})
         for party, rate in rates.items():
-            if admitted.shares.get(party) != rate:
-                admitted.shares[party] = rate
+            changed, shares[party] = shares.get(party) != rate, rate
+            if changed and session_id in self._admitted:
                 self._hold(session_id, party)
 
     def allow_payload_types(
@@ -127,6 +123,7 @@ class RelayMedia:
 
     def withdraw(self, session_id: str) -> MediaCount | None:
         counters = self.relay.remove_session(session_id)
+        self._shares.pop(session_id, None)
         admitted = self._admitted.pop(session_id, None)
         return media_count(admitted.parties, counters) if admitted is not None else None
 

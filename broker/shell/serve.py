@@ -47,7 +47,8 @@ from broker.shell.gateway.inside import inside_app
 from broker.shell.gateway.outside import outside_app
 from broker.shell.gateway.pages import Pages
 from broker.shell.journal import Journal
-from broker.shell.latches import EMERGENCY_DIRECTORY, Latches, watch_latches
+from broker.shell.latch_watch import LatchWatch
+from broker.shell.latches import EMERGENCY_DIRECTORY, Latches
 from broker.shell.media import MADE_SECRET_BYTES, RelayMedia, running_media
 from broker.shell.metrics import Metrics
 from broker.shell.people import watch_ldif
@@ -163,10 +164,10 @@ async def running_edge(settings: Settings, parts: Parts) -> AsyncIterator[Edge]:
             path = settings.directory.ldif_file
             start(watch_ldif(parts.directory, path, facts, driver.present_people, driver.submit))
         driver.submit(await facts.started(latches.on_disk()))
-        start(watch_latches(latches, driver))
+        start(LatchWatch(latches, driver).run())
         start(hook.run())
         start(edge.bandwidth.run())
-        start(watch_certificate(settings.tls, driver.submit))
+        start(watch_certificate(parts.tls, driver.submit))
         try:
             async with _listeners(edge, parts.tls):
                 log.info(

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
 from pathlib import Path
+from weakref import WeakKeyDictionary
 
 import structlog
 from cryptography import x509
@@ -21,7 +22,7 @@ from config.tls import TlsSettings
 
 DEMO_DAYS = 7
 CERTIFICATE_SECONDS = 60.0
-"""How often the file is looked at: a new one clears the alarm of the old one within a minute."""
+"""How often it is told: a new certificate clears the alarm of the old one within a minute."""
 
 log = structlog.get_logger(__name__)
 
@@ -33,7 +34,17 @@ def server_context(certificate_file: Path, private_key_file: Path) -> ssl.SSLCon
     context.options |= ssl.OP_NO_COMPRESSION | ssl.OP_NO_RENEGOTIATION
     context.set_alpn_protocols(["http/1.1"])
     context.load_cert_chain(certificate_file, private_key_file)
+    _note_end(context, certificate_file)
     return context
+
+
+_ends: WeakKeyDictionary[ssl.SSLContext, int] = WeakKeyDictionary()
+"""Until when the certificate is good that a context shows (Unix seconds): it does not tell by itself."""
+
+
+def _note_end(context: ssl.SSLContext, certificate_file: Path) -> None:
+    certificate = x509.load_pem_x509_certificate(certificate_file.read_bytes())
+    _ends[context] = int(certificate.not_valid_after_utc.timestamp())
 
 
 def reload_certificate(context: ssl.SSLContext, tls: TlsSettings) -> None:
@@ -46,6 +57,7 @@ def reload_certificate(context: ssl.SSLContext, tls: TlsSettings) -> None:
     # A context that took the certificate but not its key would be left with halves of two.
     server_context(tls.certificate_file, tls.private_key_file)
     context.load_cert_chain(tls.certificate_file, tls.private_key_file)
+    _note_end(context, tls.certificate_file)
 
 
 def show_certificate_again(context: ssl.SSLContext, tls: TlsSettings) -> None:
@@ -58,16 +70,12 @@ def show_certificate_again(context: ssl.SSLContext, tls: TlsSettings) -> None:
         log.info("certificate.reloaded")
 
 
-async def watch_certificate(tls: TlsSettings, submit: Callable[[Event], None]) -> None:
-    """Runs for ever: until when the listeners' certificate is good, as events."""
-    while tls.certificate_file is not None:
-        try:
-            chain = tls.certificate_file.read_bytes()
-            ends = x509.load_pem_x509_certificate(chain).not_valid_after_utc
-        except (OSError, ValueError) as unusable:
-            log.error("certificate.not_read", why=str(unusable))  # noqa: TRY400 (the reason says it all)
-        else:
-            submit(CertificateSeen(int(ends.timestamp())))
+async def watch_certificate(context: ssl.SSLContext, submit: Callable[[Event], None]) -> None:
+    """Runs for ever: until when the certificate is good that the listeners show now, as events."""
+    while True:
+        ends = _ends.get(context)
+        if ends is not None:
+            submit(CertificateSeen(ends))
         await asyncio.sleep(CERTIFICATE_SECONDS)
 
 

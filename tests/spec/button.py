@@ -68,7 +68,10 @@ def stops(play: Playbook, event: EmergencyRequested | LatchFound) -> Outcome:
 
 
 def lifts(play: Playbook, person: Insider, scope: Scope = ALL) -> Outcome:
-    return play >> EmergencyRequested(ASKED, _token(person), person, SOURCE, "lift", scope)
+    pending = play.house.lifts.get(scope)
+    requester = play.people.get(pending.by.party) if pending is not None else None
+    event = EmergencyRequested(ASKED, _token(person), person, SOURCE, "lift", scope, requester=requester)
+    return play >> event
 
 
 def _token(person: Insider) -> str:

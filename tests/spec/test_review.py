@@ -117,7 +117,7 @@ class TestANewPolicy:
         )
         shared = effect(ShareBandwidth, session_id=call_id)
         told = [one.told(MediaLimit, audio_bits_per_second=64_000) for one in (ada, bob)]
-        assert outcome << limit << limit << shared << shared << told
+        assert outcome << limit << limit << shared << told
         assert outcome.record("call.narrowed").fields["bits_per_second"] == 64_000
         assert play.house.calls[call_id].grant.until_unix_seconds == START_WALL_SECONDS + 300
         assert not (play >> applied(OPEN_POLICY)).openings
@@ -148,7 +148,7 @@ class TestANewPolicy:
         limit = effect(LimitMedia, session_id=call_id, bits_per_second=64_000)
         shared = effect(ShareBandwidth, session_id=call_id)
         told = ada.told(MediaLimit, screen_bits_per_second=None)
-        assert outcome << limit << limit << shared << shared << told
+        assert outcome << limit << limit << shared << told
         assert "call.narrowed" not in outcome.record_types
 
     def test_less_time_and_a_lower_rate_take_hold_of_a_live_share(self) -> None:

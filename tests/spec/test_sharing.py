@@ -261,7 +261,7 @@ def test_a_lower_rate_for_the_screen_holds_for_the_call_from_then_on() -> None:
     )
     shared = effect(ShareBandwidth, session_id=talk.call_id)
     told = talk.ada.told(MediaLimit, call_id=talk.call_id)
-    assert talk.share(talk.ada) << admitted << shared << shared << [*talk.sharing(talk.ada), told]
+    assert talk.share(talk.ada) << admitted << shared << [*talk.sharing(talk.ada), told]
     talk.unshare(talk.ada)
     # Said once more: the first admission may never have left.
     assert talk.share(talk.ada) << admitted << talk.sharing(talk.ada)

@@ -10,7 +10,7 @@ from pydantic import Field
 
 from auth.directory import DirectoryUnavailable
 from auth.personal import Personal
-from auth.principal import Insider
+from auth.principal import Insider, PartyId
 from auth.tokens import token_digest
 from broker.core.commands import ReplyRefused, RequestId
 from broker.core.errors import DIRECTORY_UNAVAILABLE, NOT_SIGNED_IN
@@ -100,20 +100,27 @@ class AdminDoor:
         signed_in = self._edge.driver.admin_of(digest) if digest is not None else None
         if digest is None or signed_in is None:
             raise RefusedError(NOT_SIGNED_IN)
-        if signed_in.role is Role.RECOVERY:
-            insider = self._edge.recovery.get(signed_in.party, RECOVERY_GROUP)
-        else:
-            try:
-                async with asyncio.timeout(DIRECTORY_SECONDS):
-                    insider = await self._edge.facts.insider(signed_in.party)
-            except (DirectoryUnavailable, TimeoutError):
-                if not as_last_known:
-                    raise RefusedError(DIRECTORY_UNAVAILABLE) from None
-                insider = signed_in.insider
+        try:
+            insider = await self.person(signed_in.party, signed_in.role)
+        except RefusedError:
+            if not as_last_known:
+                raise
+            insider = signed_in.insider
         if insider is None:
             self._edge.driver.submit(AdminSignOutRequested(digest))
             raise RefusedError(NOT_SIGNED_IN)
         return digest, insider, signed_in.role
+
+    async def person(self, party: PartyId, role: Role) -> Insider | None:
+        """Who acts in this role, as the directory or, for recovery, the settings know them now. Raises
+        RefusedError where it does not answer."""
+        if role is Role.RECOVERY:
+            return self._edge.recovery.get(party, RECOVERY_GROUP)
+        try:
+            async with asyncio.timeout(DIRECTORY_SECONDS):
+                return await self._edge.facts.insider(party)
+        except (DirectoryUnavailable, TimeoutError):
+            raise RefusedError(DIRECTORY_UNAVAILABLE) from None
 
 
 def _request_id() -> RequestId:

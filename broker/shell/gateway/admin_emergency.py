@@ -62,6 +62,8 @@ class EmergencyDesk:
         self, request: web.Request, what: Literal["stop", "lift", "drill"], scope: Scope, reason: str = ""
     ) -> web.Response:
         digest, insider, _ = await self._door.known(request, as_last_known=what == "stop")
+        asked = self._edge.driver.lift_asked_by(scope) if what == "lift" else None
+        requester = await self._door.person(*asked) if asked is not None else None
         event = EmergencyRequested(
             RequestId(f"r-{fresh_id()}"),
             digest,
@@ -70,6 +72,7 @@ class EmergencyDesk:
             what,
             scope,
             Personal(reason) if reason else None,
+            requester,
         )
         refused = await self._edge.ask(event.request_id, event)
         if refused is not None:
