@@ -13,6 +13,7 @@ from typing import Literal
 from broker.client.background import Background, background
 from broker.client.connection import Connection, new_ref
 from broker.client.errors import CallOver, EdgeClosed, EdgeError, EdgeMisspoke, EdgeRefused, MediaFailed
+from broker.client.limits import SendLimits
 from broker.client.media import MediaCounts, MediaKind, MediaPeer
 from broker.client.relay_path import RelayPath, RelayTransport, find_relay_path
 from broker.client.sharing import SHARE_TIMEOUT_SECONDS, Sharing
@@ -40,6 +41,7 @@ from broker.core.frames import (
     ForwardedAnswer,
     ForwardedCandidate,
     ForwardedOffer,
+    MediaLimit,
 )
 
 CONNECT_TIMEOUT_SECONDS = 30.0
@@ -52,7 +54,8 @@ KEPT_REFUSALS = 16
 class CallReport:
     """`seconds` since media could flow; `selected_pair` is local/remote as ICE nominated it, or None.
 
-    `relay_transport` is how this side reaches the relay, None before that was found out.
+    `relay_transport` is how this side reaches the relay, None before that was found out. The bytes sent of a
+    medium are those of its RTP packets on the wire; `limits` are `Call.limits` now.
     """
 
     seconds: float
@@ -65,8 +68,12 @@ class CallReport:
     video_frames_received: int
     screen_frames_sent: int
     screen_frames_received: int
+    audio_bytes_sent: int
+    video_bytes_sent: int
+    screen_bytes_sent: int
     bytes_sent: int
     bytes_received: int
+    limits: SendLimits
 
 
 class Call:
@@ -81,17 +88,21 @@ class Call:
         media: Sequence[MediaKind],
         tls: ssl.SSLContext,
         tasks: Background,
+        obeys_limits: bool,
     ) -> None:
         self.call_id = call_id
         self.counterpart = counterpart
         self.media = tuple(media)
         self.end_reason: EndReason | None = None
+        self.limits = SendLimits()
+        """What may be sent, as last stated, by the edge's frame or in the counterpart's description."""
         self.refusals: deque[EdgeRefused] = deque(maxlen=KEPT_REFUSALS)
         self._sharing = Sharing(connection, call_id, counterpart.party, tasks)
         self._connection = connection
         self._role = role
         self._tls = tls
         self._tasks = tasks
+        self._obeys_limits = obeys_limits
         self._peer: MediaPeer | None = None
         self._answered = False
         self._path: RelayPath | None = None
@@ -180,8 +191,12 @@ class Call:
             video_frames_received=counts.video_frames_received,
             screen_frames_sent=counts.screen_frames_sent,
             screen_frames_received=counts.screen_frames_received,
+            audio_bytes_sent=counts.audio_bytes_sent,
+            video_bytes_sent=counts.video_bytes_sent,
+            screen_bytes_sent=counts.screen_bytes_sent,
             bytes_sent=counts.bytes_sent,
             bytes_received=counts.bytes_received,
+            limits=self.limits,
         )
 
     async def negotiate(self) -> None:
@@ -222,13 +237,17 @@ class Call:
                 await self._begin(frame)
             case ForwardedOffer() if self._peer is not None:
                 self._sharing.crossed()
+                self._limit_as_described(frame.sdp)
                 answer = await self._peer.answer(frame.sdp)
                 await self._connection.send(CallAnswer(call_id=self.call_id, sdp=answer))
             case ForwardedAnswer() if self._peer is not None:
+                self._limit_as_described(frame.sdp)
                 await self._peer.apply_answer(frame.sdp)
                 self._sharing.answered()
             case ForwardedCandidate() if self._peer is not None:
                 await self._peer.add_candidate(frame.candidate, frame.mid)
+            case MediaLimit():
+                self._limit(SendLimits.from_frame(frame))
             case CallSharing():
                 self._sharing.began(frame)
             case CallShareEnded():
@@ -260,11 +279,20 @@ class Call:
         relay = accepted.ice_server.model_copy(update={"urls": [self._path.url]})
         self._peer = MediaPeer(relay, self.media, self._tls, self._media_changed, self._tasks.start)
         self._sharing.peer = self._peer
+        self._limit(self.limits)
         if self._role == "caller":
             offer = await self._peer.offer()
             if self._is_leaving():
                 return
             await self._connection.send(CallOffer(call_id=self.call_id, sdp=offer))
+
+    def _limit_as_described(self, sdp: str) -> None:
+        self._limit(self.limits.updated_by(sdp, with_video="video" in self.media))
+
+    def _limit(self, limits: SendLimits) -> None:
+        self.limits = limits
+        if self._peer is not None and self._obeys_limits:
+            self._peer.limit(limits)
 
     def _is_leaving(self) -> bool:
         """Asked again after each wait: the call may have ended meanwhile."""
@@ -310,8 +338,13 @@ class Calls:
         self._tls = tls
 
     @asynccontextmanager
-    async def place(self, to: str, media: Sequence[MediaKind]) -> AsyncIterator[Call]:
+    async def place(
+        self, to: str, media: Sequence[MediaKind], *, obeys_limits: bool = True
+    ) -> AsyncIterator[Call]:
         """A call that rings; `connected` waits for media. It is cancelled or hung up when the body ends.
+
+        Without `obeys_limits` it sends what it likes, whatever the edge allows: for tests, which play a
+        program that does.
 
         Raises EdgeRefused, CallOver when it ended before it rang, EdgeClosed, TimeoutError.
         """
@@ -321,7 +354,7 @@ class Calls:
             raise CallOver(created.reason)
         if not isinstance(created, CallCreated):
             raise EdgeMisspoke(f"call.invite was answered by {created.type}")
-        async with self._running(created.call_id, "caller", created.to, media) as call:
+        async with self._running(created.call_id, "caller", created.to, media, obeys_limits) as call:
             yield call
 
     async def next_ring(self, timeout_seconds: float | None = RING_TIMEOUT_SECONDS) -> CallRing:
@@ -329,10 +362,12 @@ class Calls:
         return await self._connection.wait_for(CallRing, timeout_seconds=timeout_seconds)
 
     @asynccontextmanager
-    async def accept(self, ring: CallRing) -> AsyncIterator[Call]:
-        """Takes the call; `connected` waits for media. Hung up when the body ends. Raises EdgeClosed."""
+    async def accept(self, ring: CallRing, *, obeys_limits: bool = True) -> AsyncIterator[Call]:
+        """Takes the call; `connected` waits for media. Hung up when the body ends. `obeys_limits` is as for
+        `place`. Raises EdgeClosed.
+        """
         await self._connection.send(CallAccept(call_id=ring.call_id))
-        async with self._running(ring.call_id, "callee", ring.caller, ring.media) as call:
+        async with self._running(ring.call_id, "callee", ring.caller, ring.media, obeys_limits) as call:
             yield call
 
     async def decline(self, ring: CallRing) -> None:
@@ -345,9 +380,10 @@ class Calls:
         role: Literal["caller", "callee"],
         counterpart: Contact,
         media: Sequence[MediaKind],
+        obeys_limits: bool,
     ) -> AsyncIterator[Call]:
         async with background() as tasks:
-            call = Call(self._connection, call_id, role, counterpart, media, self._tls, tasks)
+            call = Call(self._connection, call_id, role, counterpart, media, self._tls, tasks, obeys_limits)
             tasks.start(call.negotiate())
             try:
                 yield call

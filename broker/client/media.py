@@ -1,11 +1,13 @@
 """The media library's one adapter: a peer connection that talks through the edge's relay and nothing else.
 
-aiortc is pinned (pyproject.toml), because what it and aioice do not offer is reached by private names here; a
-contract test holds the names. Needed: the nominated candidate pair (`RTCIceTransport._connection`,
-`Connection._nominated`), the certificate trust of TURN over TLS (`Connection.turn_ssl`), and an end to a
-relay that does not answer (`Connection._protocols`, `TurnTransport.__close_task`), and to take back an offer,
-for which there is no rollback (`RTCPeerConnection.__setSignalingState`, `.__pendingLocalDescription`,
-`RTCRtpTransceiver._set_mid`, `._set_mline_index`).
+aiortc is pinned (pyproject.toml), because what it and aioice do not offer is reached by private names, here
+and nowhere else; a contract test holds the names. Needed: the nominated candidate pair
+(`RTCIceTransport._connection`, `Connection._nominated`), the certificate trust of TURN over TLS
+(`Connection.turn_ssl`), an end to a relay that does not answer (`Connection._protocols`,
+`TurnTransport.__close_task`), to take back an offer, for which there is no rollback
+(`RTCPeerConnection.__setSignalingState`, `.__pendingLocalDescription`, `RTCRtpTransceiver._set_mid`,
+`._set_mline_index`), and to limit what is sent (`RTCRtpSender.__encoder`, `RTCRtpTransceiver._codecs`,
+`Vp8Encoder.__target_bitrate`, `H264Encoder.__target_bitrate`).
 """
 
 from __future__ import annotations
@@ -15,13 +17,10 @@ import ssl
 from collections.abc import Callable, Coroutine, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from fractions import Fraction
-from math import pi, sin
-from struct import pack
+from functools import partial
 from typing import Any, Literal
 
 from aiortc import (
-    AudioStreamTrack,
     MediaStreamError,
     MediaStreamTrack,
     RTCBundlePolicy,
@@ -30,14 +29,18 @@ from aiortc import (
     RTCIceTransport,
     RTCIceTransportPolicy,
     RTCPeerConnection,
+    RTCRtpCodecParameters,
     RTCRtpTransceiver,
     RTCSessionDescription,
-    VideoStreamTrack,
 )
+from aiortc.codecs.h264 import H264Encoder
+from aiortc.codecs.vpx import Vp8Encoder
 from aiortc.sdp import SessionDescription, candidate_from_sdp
-from av import AudioFrame, VideoFrame
 
+from broker.client.encoders import Limited, LimitedAudio, LimitedVideo
 from broker.client.errors import MediaFailed
+from broker.client.limits import Allowance, SendLimits, audio_encoder_bits
+from broker.client.sources import MovingPicture, Tone
 from broker.core.frames import IceServer
 
 MediaKind = Literal["audio", "video"]
@@ -47,86 +50,12 @@ HELD_CANDIDATES = 64
 RELAY_FAREWELL_SECONDS = 2.0
 """How long a relay may take to answer that it has freed the relayed address."""
 
-_AUDIO_RATE = 48000
-_AUDIO_SAMPLES = _AUDIO_RATE // 50
-_TONE_HZ = 400  # divides the rate, so that every 20 ms block is the same block
-_WIDTH, _HEIGHT = 320, 240
-_FRAMES_PER_SECOND = 30
-_VIDEO_CLOCK = 90_000
-
-
-class Tone(AudioStreamTrack):
-    """A steady 400 Hz tone, 48 kHz mono, 20 ms a frame."""
-
-    _samples = pack(
-        f"<{_AUDIO_SAMPLES}h",
-        *(int(8000 * sin(2 * pi * _TONE_HZ * n / _AUDIO_RATE)) for n in range(_AUDIO_SAMPLES)),
-    )
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.frames = 0
-        self._began: float | None = None
-
-    async def recv(self) -> AudioFrame:
-        if self.readyState != "live":
-            raise MediaStreamError
-        clock = asyncio.get_running_loop().time
-        if self._began is None:
-            self._began = clock()
-        await asyncio.sleep(self._began + self.frames * _AUDIO_SAMPLES / _AUDIO_RATE - clock())
-        frame = AudioFrame(format="s16", layout="mono", samples=_AUDIO_SAMPLES)
-        frame.planes[0].update(self._samples)
-        frame.sample_rate = _AUDIO_RATE
-        frame.time_base = Fraction(1, _AUDIO_RATE)
-        frame.pts = self.frames * _AUDIO_SAMPLES
-        self.frames += 1
-        return frame
-
-
-class MovingPicture(VideoStreamTrack):
-    """A grey ramp that moves sideways, 320x240 at 30 frames a second."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.frames = 0
-
-    async def recv(self) -> VideoFrame:
-        pts, time_base = await self.next_timestamp()
-        frame = VideoFrame(_WIDTH, _HEIGHT, "yuv420p")
-        luma, *chroma = frame.planes
-        ramp = bytes((column + 4 * self.frames) % 256 for column in range(luma.line_size))
-        luma.update(ramp * luma.height)
-        for plane in chroma:
-            plane.update(b"\x80" * plane.buffer_size)
-        frame.pts = pts
-        frame.time_base = time_base
-        self.frames += 1
-        return frame
-
-
-class Screen(MovingPicture):
-    """The same picture, which after a pause goes on in time, without a burst of what was missed."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._began: float | None = None
-        self._due = 0.0
-
-    async def next_timestamp(self) -> tuple[int, Fraction]:
-        if self.readyState != "live":
-            raise MediaStreamError
-        now = asyncio.get_running_loop().time()
-        if self._began is None:
-            self._began = self._due = now
-        self._due = max(now, self._due + 1 / _FRAMES_PER_SECOND)
-        await asyncio.sleep(self._due - now)
-        return round((self._due - self._began) * _VIDEO_CLOCK), Fraction(1, _VIDEO_CLOCK)
-
 
 @dataclass(slots=True)
 class MediaCounts:
-    """What one peer connection has carried; bytes are those of the DTLS transport, SRTP and RTCP included."""
+    """What one peer connection has carried; bytes are those of the DTLS transport, SRTP and RTCP included,
+    and a medium's those of its RTP packets, counted a few too large, without repeated ones.
+    """
 
     audio_packets_sent: int = 0
     audio_packets_received: int = 0
@@ -135,6 +64,9 @@ class MediaCounts:
     video_frames_received: int = 0
     screen_frames_sent: int = 0
     screen_frames_received: int = 0
+    audio_bytes_sent: int = 0
+    video_bytes_sent: int = 0
+    screen_bytes_sent: int = 0
     bytes_sent: int = 0
     bytes_received: int = 0
 
@@ -169,8 +101,12 @@ class MediaPeer:
         self._start = start
         self._tone = Tone()
         self._picture = MovingPicture()
-        self._screen = Screen()
+        self._screen = MovingPicture()
         self._shows_screen = False
+        self._screen_is_held = False
+        self._limits: SendLimits | None = None
+        self._sound = Allowance()
+        self._encoders: list[Limited] = []
         self._before_offer: tuple[SessionDescription | None, set[str | None]] = None, set()
         self._counts = MediaCounts()
         self._held: list[tuple[str, str]] = []
@@ -180,6 +116,13 @@ class MediaPeer:
         self._described_remotely = False
         self._remote_ufrag: str | None = None
         self.candidates_ignored = 0
+
+    def limit(self, limits: SendLimits) -> None:
+        """What may be sent from now on, of what is sent already and of what is added later. Until the first
+        time everything is sent as the library does it, without any limit.
+        """
+        self._limits = limits
+        self._apply_limits()
 
     async def offer(self) -> str:
         """The offer, with this side's relayed candidates in it (the library does not trickle)."""
@@ -207,6 +150,8 @@ class MediaPeer:
         described = self._peer._RTCPeerConnection__pendingLocalDescription  # type: ignore[attr-defined]
         self._before_offer = described, mids
         self._shows_screen = True
+        self._screen_is_held = False
+        self._apply_limits()
         section = self._screen_section()
         if section is None:
             self._peer.addTransceiver(self._screen, "sendonly")
@@ -220,6 +165,9 @@ class MediaPeer:
         section = self._screen_section()
         if section is not None and self._shows_screen:
             section.sender.replaceTrack(None)
+            # Nor of a frame that the sender waits for already.
+            self._screen_is_held = True
+            self._apply_limits()
         self._shows_screen = False
 
     def take_back_offer(self) -> None:
@@ -262,6 +210,9 @@ class MediaPeer:
                 counts.audio_packets_received = entry.packetsReceived
             elif entry.type == "transport":
                 counts.bytes_sent, counts.bytes_received = entry.bytesSent, entry.bytesReceived
+        counts.audio_bytes_sent = self._sound.sent
+        counts.video_bytes_sent = self._picture.allowance.sent
+        counts.screen_bytes_sent = self._screen.allowance.sent
         counts.video_frames_sent = self._picture.frames
         counts.screen_frames_sent = self._screen.frames
         return counts
@@ -302,7 +253,34 @@ class MediaPeer:
             if ice._connection.turn_ssl:
                 ice._connection.turn_ssl = self._tls  # type: ignore[assignment]  # passed on to asyncio as it is
 
+    def _apply_limits(self) -> None:
+        limits = self._limits or SendLimits()
+        self._picture.limit(limits.video)
+        self._screen.limit(0 if self._screen_is_held else limits.screen)
+        for encoder in self._encoders:
+            if self._limits is not None and isinstance(encoder, LimitedAudio):
+                encoder.bits_per_second = audio_encoder_bits(limits.audio)
+
+    def _wrap_encoders(self) -> None:
+        """Of every track added since the last time, before its first frame."""
+        for transceiver in self._peer.getTransceivers():
+            sender, track = transceiver.sender, transceiver.sender.track
+            # None until the first frame: then the library would make its own.
+            if sender._RTCRtpSender__encoder is not None:  # type: ignore[attr-defined]
+                continue
+            encoder: Limited
+            if isinstance(track, MovingPicture):
+                encoder = LimitedVideo(partial(_codec, transceiver), track.allowance, lower_target)
+            elif track is self._tone:
+                encoder = LimitedAudio(partial(_codec, transceiver), self._sound)
+            else:
+                continue
+            sender._RTCRtpSender__encoder = encoder  # type: ignore[attr-defined]
+            self._encoders.append(encoder)
+        self._apply_limits()
+
     async def _describe_locally(self) -> str:
+        self._wrap_encoders()
         # A task of its own, which `close` awaits: aioice bounds gathering to 5 s, but when it is cancelled on
         # the way it loses an allocation and refreshes that for ever.
         self._described = asyncio.get_running_loop().create_task(self._peer.setLocalDescription())
@@ -375,6 +353,15 @@ class MediaPeer:
     def _ice_transports(self) -> set[RTCIceTransport]:
         """Those in use; bundled media share one."""
         return {transceiver.receiver.transport.transport for transceiver in self._peer.getTransceivers()}
+
+
+def _codec(transceiver: RTCRtpTransceiver) -> RTCRtpCodecParameters:
+    return transceiver._codecs[0]
+
+
+def lower_target(encoder: Vp8Encoder | H264Encoder, bits_per_second: int) -> None:
+    """The property lets nothing under 250 kb/s (VP8) or 500 kb/s (H.264) through."""
+    setattr(encoder, f"_{type(encoder).__name__}__target_bitrate", bits_per_second)
 
 
 def _abandon(relays: Sequence[Any]) -> None:
