@@ -9,6 +9,7 @@
 
 import "./elements/tg-admin-sign-in.js";
 import "./elements/tg-alarms.js";
+import "./elements/tg-bandwidth.js";
 import "./elements/tg-emergency.js";
 import "./elements/tg-explain.js";
 import "./elements/tg-policy.js";
@@ -21,7 +22,7 @@ import { get, post } from "./protocol/http.js";
 import { part } from "./workspace.js";
 
 const signIn = /** @type {AdminSignIn} */ (part("tg-admin-sign-in"));
-const pages = ["tg-alarms", "tg-emergency", "tg-sessions", "tg-policy", "tg-explain", "tg-replay"]
+const pages = ["tg-alarms", "tg-emergency", "tg-sessions", "tg-bandwidth", "tg-policy", "tg-explain", "tg-replay"]
   .map((name) => /** @type {AdminPage} */ (part(name)));
 
 /** @param {string | null} farewell */

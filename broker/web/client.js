@@ -91,6 +91,8 @@ export class Client extends EventTarget {
         return this.media?.describe(command.kind, command.sdp);
       case "media.candidate":
         return this.media?.addCandidate(command.candidate, command.mid);
+      case "media.limit":
+        return this.media?.limit(command.limits);
       case "screen.acquire":
         return void this.#acquireScreen(command.attempt);
       case "screen.show":

@@ -44,7 +44,7 @@ describe("roles", () => {
     assert.deepEqual(Object.keys(PAGES).sort(), Object.keys(ROLES).sort());
     assert.ok(Object.values(PAGES).every((pages) => pages[0] === "tg-alarms" && pages[1] === "tg-emergency"));
     assert.deepEqual(PAGES.recovery, ["tg-alarms", "tg-emergency"]);
-    assert.deepEqual(PAGES.operator, ["tg-alarms", "tg-emergency", "tg-sessions"]);
+    assert.deepEqual(PAGES.operator, ["tg-alarms", "tg-emergency", "tg-sessions", "tg-bandwidth"]);
     assert.ok(!PAGES.policy_administrator.includes("tg-sessions"));
   });
 

@@ -72,6 +72,21 @@ describe("the caller", () => {
     assert.deepEqual(play.state.problems, []);
   });
 
+  test("and the callee learn that there is no room for the call", () => {
+    const caller = insider();
+    caller.want({ event: "call.start", ref: "r1", party: "p-bob", video: true });
+    caller.want({ event: "devices.ready", attempt: 1, remarks: [] });
+    caller.tell(error("BANDWIDTH_EXCEEDED", { ref: "r1", decision_id: null }));
+    const callee = incoming();
+    callee.want({ event: "call.answer", video: false });
+    callee.want({ event: "devices.ready", attempt: 1, remarks: [] });
+    callee.tell(error("BANDWIDTH_EXCEEDED", { call_id: "c-2", decision_id: null }));
+    for (const { call, state } of [caller, callee]) {
+      assert.deepEqual([call.phase, call.ending, call.problem.code], ["ended", "It cannot be done.", "BANDWIDTH_EXCEEDED"]);
+      assert.deepEqual(state.problems, []);
+    }
+  });
+
   test("is not started twice, nor without a link", () => {
     const play = ringing();
     assert.deepEqual(play.want({ event: "call.start", ref: "r9", party: "g-grace", video: false }), []);
@@ -181,6 +196,18 @@ describe("a running call", () => {
     assert.equal(play.call.trouble, "UDP is blocked.");
     play.want({ event: "media.connected", attempt: 1, now_ms: 1000 });
     assert.equal(play.call.trouble, null);
+  });
+
+  test("hands on what it may send of each medium, which is no limit where nothing is said", () => {
+    const play = accepted();
+    const told = { type: "media.limit", call_id: "c-1", audio_bits_per_second: 40_000, video_bits_per_second: null };
+    const limits = { audio: 40_000, video: null, screen: null };
+    assert.deepEqual(play.tell(told), [{ command: "media.limit", limits }]);
+    play.want({ event: "media.connected", attempt: 1, now_ms: 1 });
+    assert.deepEqual(play.tell({ ...told, audio_bits_per_second: 0 }), [{ command: "media.limit", limits: { ...limits, audio: 0 } }]);
+    assert.deepEqual(play.tell({ ...told, call_id: "c-9" }), []);
+    assert.deepEqual(ringing().tell(told), []);
+    assert.deepEqual(insider().tell(told), []);
   });
 
   test("mutes and hides without another negotiation", () => {

@@ -68,7 +68,7 @@ describe("who shares", () => {
   });
 
   test("reads why it is not allowed, and the call goes on", () => {
-    for (const code of ["POLICY_DENIED", "SHARE_BUSY", "AUDIT_UNAVAILABLE"]) {
+    for (const code of ["POLICY_DENIED", "SHARE_BUSY", "BANDWIDTH_EXCEEDED", "AUDIT_UNAVAILABLE"]) {
       const play = asking();
       const denied = play.tell(error(code, { call_id: "c-1" }));
       assert.deepEqual(denied[0], { command: "screen.release" });

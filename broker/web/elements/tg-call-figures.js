@@ -5,6 +5,7 @@
  * @import {Figures, Flow} from "../rtc/figures.js"
  */
 
+import { limitWords } from "../rtc/limits.js";
 import { make, setText } from "./markup.js";
 
 const EVERY_SECOND_MS = 1000;
@@ -13,15 +14,17 @@ export class CallFigures extends HTMLElement {
   #path = make("dd");
   #received = make("dd");
   #sent = make("dd");
+  #maySend = make("dd");
   #details = make("details", { ontoggle: () => this.#schedule() },
     make("summary", {}, "Connection details"),
     make("dl", {}, make("dt", {}, "Path"), this.#path, make("dt", {}, "Received"), this.#received,
-      make("dt", {}, "Sent"), this.#sent));
+      make("dt", {}, "Sent"), this.#sent, make("dt", {}, "May send"), this.#maySend));
   /** @type {CallMedia | null} */
   #media = null;
   #tick = 0;
 
   connectedCallback() {
+    this.hidden = this.#media === null;
     this.append(this.#details);
   }
 
@@ -41,11 +44,13 @@ export class CallFigures extends HTMLElement {
   }
 
   async #read() {
-    const figures = await this.#media?.figures();
-    if (figures === undefined) return;
+    const media = this.#media;
+    const figures = await media?.figures();
+    if (media === null || figures === undefined) return;
     setText(this.#path, pathWords(figures));
     setText(this.#received, flowWords(figures.received, "decoded"));
     setText(this.#sent, flowWords(figures.sent, "encoded"));
+    setText(this.#maySend, limitWords(media.limits));
   }
 }
 

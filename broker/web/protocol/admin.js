@@ -31,9 +31,9 @@ export const ROLES = {
 
 /** @type {Record<Role, string[]>} */
 export const PAGES = {
-  operator: ["tg-alarms", "tg-emergency", "tg-sessions"],
-  policy_administrator: ["tg-alarms", "tg-emergency", "tg-policy", "tg-explain", "tg-replay"],
-  auditor: ["tg-alarms", "tg-emergency", "tg-sessions", "tg-policy", "tg-explain", "tg-replay"],
+  operator: ["tg-alarms", "tg-emergency", "tg-sessions", "tg-bandwidth"],
+  policy_administrator: ["tg-alarms", "tg-emergency", "tg-bandwidth", "tg-policy", "tg-explain", "tg-replay"],
+  auditor: ["tg-alarms", "tg-emergency", "tg-sessions", "tg-bandwidth", "tg-policy", "tg-explain", "tg-replay"],
   recovery: ["tg-alarms", "tg-emergency"],
 };
 

@@ -1,7 +1,7 @@
 /**
  * Calls: inviting, ringing, answering, the exchange of media descriptions, and every way a call ends.
  *
- * @import {CallAccepted, CallCreated, CallEnded, CallRing} from "./frames.js"
+ * @import {CallAccepted, CallCreated, CallEnded, CallRing, MediaLimit} from "./frames.js"
  * @import {Call, Command, Event, Problem, Session, Step} from "./state.js"
  */
 
@@ -264,6 +264,21 @@ export function toMedia(state, call_id, command) {
   const call = state.call;
   const open = call?.phase === "connecting" || call?.phase === "active";
   return [state, open && call.call_id === call_id ? [command] : []];
+}
+
+/**
+ * What may be sent from now on; what the edge leaves out is not limited.
+ * @param {Session} state
+ * @param {MediaLimit} frame
+ * @returns {Step}
+ */
+export function limited(state, frame) {
+  const limits = {
+    audio: frame.audio_bits_per_second ?? null,
+    video: frame.video_bits_per_second ?? null,
+    screen: frame.screen_bits_per_second ?? null,
+  };
+  return toMedia(state, frame.call_id, { command: "media.limit", limits });
 }
 
 /**

@@ -13,27 +13,23 @@
 
 /** @typedef {"stopped" | "time_limit" | "policy" | "record_unavailable" | "emergency_stop"} ShareEndReason */
 
-/**
- * @typedef {object} ClientProgram
+/** @typedef {object} ClientProgram
  * @property {string} name
  * @property {string} version
  */
 
-/**
- * The first frame of every connection.
+/** The first frame of every connection.
  * @typedef {object} Hello
  * @property {"hello"} type
  * @property {ClientProgram} client
  */
 
-/**
- * @typedef {object} PresenceSet
+/** @typedef {object} PresenceSet
  * @property {"presence.set"} type
  * @property {Status} status
  */
 
-/**
- * `ref` comes back in `chat.accepted` or `error`. The same `ref` again is answered with the same message
+/** `ref` comes back in `chat.accepted` or `error`. The same `ref` again is answered with the same message
  * id.
  * @typedef {object} ChatSend
  * @property {"chat.send"} type
@@ -42,15 +38,13 @@
  * @property {string} text
  */
 
-/**
- * The client has the message; it need not be delivered to this person again.
+/** The client has the message; it need not be delivered to this person again.
  * @typedef {object} ChatReceived
  * @property {"chat.received"} type
  * @property {string} message_id
  */
 
-/**
- * `guest_email` says of which organisation the guest is; policy may ask for it.
+/** `guest_email` says of which organisation the guest is; policy may ask for it.
  * @typedef {object} InvitationCreate
  * @property {"invitation.create"} type
  * @property {string} ref
@@ -60,74 +54,63 @@
  * @property {number | null} [redemptions]
  */
 
-/**
- * @typedef {object} InvitationRevoke
+/** @typedef {object} InvitationRevoke
  * @property {"invitation.revoke"} type
  * @property {string} invitation_id
  */
 
-/**
- * @typedef {object} LobbyAdmit
+/** @typedef {object} LobbyAdmit
  * @property {"lobby.admit"} type
  * @property {string} guest
  */
 
-/**
- * Refuses a waiting guest, or shows an admitted one out.
+/** Refuses a waiting guest, or shows an admitted one out.
  * @typedef {object} LobbyRefuse
  * @property {"lobby.refuse"} type
  * @property {string} guest
  */
 
-/**
- * @typedef {object} CallInvite
+/** @typedef {object} CallInvite
  * @property {"call.invite"} type
  * @property {string} ref
  * @property {string} to
  * @property {("audio" | "video")[]} media
  */
 
-/**
- * @typedef {object} CallAccept
+/** @typedef {object} CallAccept
  * @property {"call.accept"} type
  * @property {string} call_id
  */
 
-/**
- * @typedef {object} CallDecline
+/** @typedef {object} CallDecline
  * @property {"call.decline"} type
  * @property {string} call_id
  */
 
-/**
- * The caller gives up while it rings.
+/** The caller gives up while it rings.
  * @typedef {object} CallCancel
  * @property {"call.cancel"} type
  * @property {string} call_id
  */
 
-/**
- * @typedef {object} CallHangUp
+/** @typedef {object} CallHangUp
  * @property {"call.hang_up"} type
  * @property {string} call_id
  */
 
-/**
- * This party wants to show its screen in this call; it offers the further video once `call.sharing` says
+/** This party wants to show its screen in this call; it offers the further video once `call.sharing` says
  * so.
  * @typedef {object} CallShare
  * @property {"call.share"} type
  * @property {string} call_id
  */
 
-/**
- * @typedef {object} CallUnshare
+/** @typedef {object} CallUnshare
  * @property {"call.unshare"} type
  * @property {string} call_id
  */
 
-/**
- * Both ways: the edge forwards it rebuilt from the allow-list. The caller offers first, after
+/** Both ways: the edge forwards it rebuilt from the allow-list. The caller offers first, after
  * `call.accepted`.
  * @typedef {object} CallOffer
  * @property {"call.offer"} type
@@ -135,15 +118,13 @@
  * @property {string} sdp
  */
 
-/**
- * @typedef {object} CallAnswer
+/** @typedef {object} CallAnswer
  * @property {"call.answer"} type
  * @property {string} call_id
  * @property {string} sdp
  */
 
-/**
- * A trickled candidate (without the `a=` prefix); "" marks the end of candidates. Both ways.
+/** A trickled candidate (without the `a=` prefix); "" marks the end of candidates. Both ways.
  * @typedef {object} CallCandidate
  * @property {"call.candidate"} type
  * @property {string} call_id
@@ -151,16 +132,14 @@
  * @property {string} mid
  */
 
-/**
- * @typedef {object} Contact
+/** @typedef {object} Contact
  * @property {string} party
  * @property {string} name
  * @property {Kind} kind
  * @property {ShownStatus} status
  */
 
-/**
- * @typedef {object} InvitationInfo
+/** @typedef {object} InvitationInfo
  * @property {string} invitation_id
  * @property {string} guest_name
  * @property {string | null} [guest_email]
@@ -168,22 +147,19 @@
  * @property {number} redemptions_left
  */
 
-/**
- * @typedef {object} WaitingGuest
+/** @typedef {object} WaitingGuest
  * @property {Contact} guest
  * @property {string} invitation_id
  */
 
-/**
- * The caller's or callee's own credential for this call's relay; the only ICE server there is.
+/** The caller's or callee's own credential for this call's relay; the only ICE server there is.
  * @typedef {object} IceServer
  * @property {string[]} urls
  * @property {string} username
  * @property {string} credential
  */
 
-/**
- * @typedef {object} InsiderWelcome
+/** @typedef {object} InsiderWelcome
  * @property {"welcome"} type
  * @property {Contact} you
  * @property {Contact[]} contacts
@@ -191,8 +167,7 @@
  * @property {WaitingGuest[]} lobby
  */
 
-/**
- * A guest starts in the lobby; `host` is there once admitted (also after a reconnect).
+/** A guest starts in the lobby; `host` is there once admitted (also after a reconnect).
  * @typedef {object} GuestWelcome
  * @property {"guest.welcome"} type
  * @property {Contact} you
@@ -200,15 +175,13 @@
  * @property {Contact | null} [host]
  */
 
-/**
- * A contact is new, or came back.
+/** A contact is new, or came back.
  * @typedef {object} PresenceChanged
  * @property {"presence.changed"} type
  * @property {Contact} contact
  */
 
-/**
- * The message is durable and will be delivered if policy still allows it then.
+/** The message is durable and will be delivered if policy still allows it then.
  * @typedef {object} ChatAccepted
  * @property {"chat.accepted"} type
  * @property {string} ref
@@ -216,8 +189,7 @@
  * @property {number} sent_at_ms
  */
 
-/**
- * May arrive more than once with the same `message_id`; answer each with `chat.received`.
+/** May arrive more than once with the same `message_id`; answer each with `chat.received`.
  * @typedef {object} ChatMessage
  * @property {"chat.message"} type
  * @property {string} message_id
@@ -226,8 +198,7 @@
  * @property {number} sent_at_ms
  */
 
-/**
- * `link` is shown once and stored nowhere: its secret sits in the URL fragment.
+/** `link` is shown once and stored nowhere: its secret sits in the URL fragment.
  * @typedef {object} InvitationCreated
  * @property {"invitation.created"} type
  * @property {string} ref
@@ -235,21 +206,18 @@
  * @property {string} link
  */
 
-/**
- * @typedef {object} LobbyWaiting
+/** @typedef {object} LobbyWaiting
  * @property {"lobby.waiting"} type
  * @property {WaitingGuest} waiting
  */
 
-/**
- * To the guest: the host has let them in.
+/** To the guest: the host has let them in.
  * @typedef {object} LobbyAdmitted
  * @property {"lobby.admitted"} type
  * @property {Contact} host
  */
 
-/**
- * To the caller: it is ringing.
+/** To the caller: it is ringing.
  * @typedef {object} CallCreated
  * @property {"call.created"} type
  * @property {string} ref
@@ -259,8 +227,7 @@
  * @property {IceServer} ice_server
  */
 
-/**
- * To every connection of the callee.
+/** To every connection of the callee.
  * @typedef {object} CallRing
  * @property {"call.ring"} type
  * @property {string} call_id
@@ -268,8 +235,7 @@
  * @property {("audio" | "video")[]} media
  */
 
-/**
- * To the caller (who now offers) and to the accepting connection (which now has its ICE server).
+/** To the caller (who now offers) and to the accepting connection (which now has its ICE server).
  * @typedef {object} CallAccepted
  * @property {"call.accepted"} type
  * @property {string} call_id
@@ -277,16 +243,14 @@
  * @property {IceServer} ice_server
  */
 
-/**
- * To both connections of the call: this party shows its screen now. What it shows is not inspected.
+/** To both connections of the call: this party shows its screen now. What it shows is not inspected.
  * @typedef {object} CallSharing
  * @property {"call.sharing"} type
  * @property {string} call_id
  * @property {string} party
  */
 
-/**
- * @typedef {object} Error
+/** @typedef {object} Error
  * @property {"error"} type
  * @property {string} code
  * @property {string} message
@@ -297,8 +261,7 @@
  * @property {number | null} [return_after_seconds]
  */
 
-/**
- * The program or its version may not be used here; `link` is where one is that may. The connection is
+/** The program or its version may not be used here; `link` is where one is that may. The connection is
  * closed after it.
  * @typedef {object} ClientRefused
  * @property {"client.refused"} type
@@ -306,50 +269,43 @@
  * @property {string} link
  */
 
-/**
- * After the welcome: the program may be used for now; `link` is where a better one is.
+/** After the welcome: the program may be used for now; `link` is where a better one is.
  * @typedef {object} ClientOutdated
  * @property {"client.outdated"} type
  * @property {string} message
  * @property {string} link
  */
 
-/**
- * A contact that is already shown has another status; offline when their last connection closed.
+/** A contact that is already shown has another status; offline when their last connection closed.
  * @typedef {object} PresenceStatus
  * @property {"presence.status"} type
  * @property {string} party
  * @property {ShownStatus} status
  */
 
-/**
- * This contact can no longer be seen.
+/** This contact can no longer be seen.
  * @typedef {object} ContactGone
  * @property {"contact.gone"} type
  * @property {string} party
  */
 
-/**
- * @typedef {object} InvitationRevoked
+/** @typedef {object} InvitationRevoked
  * @property {"invitation.revoked"} type
  * @property {string} invitation_id
  */
 
-/**
- * To the host: this guest no longer waits (left, refused, expired or admitted elsewhere).
+/** To the host: this guest no longer waits (left, refused, expired or admitted elsewhere).
  * @typedef {object} LobbyLeft
  * @property {"lobby.left"} type
  * @property {string} guest
  */
 
-/**
- * To the guest: not let in, or shown out. The connection is closed after it.
+/** To the guest: not let in, or shown out. The connection is closed after it.
  * @typedef {object} LobbyRefused
  * @property {"lobby.refused"} type
  */
 
-/**
- * `ref` is the caller's own, so that a call ended before `call.created` left can be told apart. Where
+/** `ref` is the caller's own, so that a call ended before `call.created` left can be told apart. Where
  * policy ended it, `code` and `message` say why and the decision can be asked for by its id.
  * @typedef {object} CallEnded
  * @property {"call.ended"} type
@@ -361,8 +317,7 @@
  * @property {string | null} [decision_id]
  */
 
-/**
- * To both: this party's screen is not shown any more. When the call ends, `call.ended` alone says it.
+/** To both: this party's screen is not shown any more. When the call ends, `call.ended` alone says it.
  * @typedef {object} CallShareEnded
  * @property {"call.share_ended"} type
  * @property {string} call_id
@@ -370,22 +325,28 @@
  * @property {ShareEndReason} reason
  */
 
-/**
- * @typedef {object} ForwardedOffer
+/** What the receiver of this may send of each medium in the call from now on; None for no limit.
+ * @typedef {object} MediaLimit
+ * @property {"media.limit"} type
+ * @property {string} call_id
+ * @property {number | null} [audio_bits_per_second]
+ * @property {number | null} [video_bits_per_second]
+ * @property {number | null} [screen_bits_per_second]
+ */
+
+/** @typedef {object} ForwardedOffer
  * @property {"call.offer"} type
  * @property {string} call_id
  * @property {string} sdp
  */
 
-/**
- * @typedef {object} ForwardedAnswer
+/** @typedef {object} ForwardedAnswer
  * @property {"call.answer"} type
  * @property {string} call_id
  * @property {string} sdp
  */
 
-/**
- * @typedef {object} ForwardedCandidate
+/** @typedef {object} ForwardedCandidate
  * @property {"call.candidate"} type
  * @property {string} call_id
  * @property {string} candidate
@@ -394,6 +355,6 @@
 
 /** @typedef {Hello | PresenceSet | ChatSend | ChatReceived | InvitationCreate | InvitationRevoke | LobbyAdmit | LobbyRefuse | CallInvite | CallAccept | CallDecline | CallCancel | CallHangUp | CallShare | CallUnshare | CallOffer | CallAnswer | CallCandidate} ClientFrame */
 
-/** @typedef {InsiderWelcome | GuestWelcome | PresenceChanged | ChatAccepted | ChatMessage | InvitationCreated | LobbyWaiting | LobbyAdmitted | CallCreated | CallRing | CallAccepted | CallSharing | Error | PresenceStatus | ContactGone | InvitationRevoked | LobbyLeft | LobbyRefused | CallEnded | CallShareEnded | ForwardedOffer | ForwardedAnswer | ForwardedCandidate | ClientRefused | ClientOutdated} EdgeFrame */
+/** @typedef {InsiderWelcome | GuestWelcome | PresenceChanged | ChatAccepted | ChatMessage | InvitationCreated | LobbyWaiting | LobbyAdmitted | CallCreated | CallRing | CallAccepted | CallSharing | Error | PresenceStatus | ContactGone | InvitationRevoked | LobbyLeft | LobbyRefused | CallEnded | MediaLimit | CallShareEnded | ForwardedOffer | ForwardedAnswer | ForwardedCandidate | ClientRefused | ClientOutdated} EdgeFrame */
 
 export {};

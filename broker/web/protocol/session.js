@@ -107,6 +107,7 @@ const FRAMES = {
     calls.toMedia(state, call_id, { command: "media.describe", kind: "answer", sdp }),
   "call.candidate": (state, { call_id, candidate, mid }) =>
     calls.toMedia(state, call_id, { command: "media.candidate", candidate, mid }),
+  "media.limit": calls.limited,
   "client.refused": (state, { message, link }) => [
     { ...state, program: { standing: "refused", message, link }, farewell: PROGRAM_REFUSED },
     [announce(message, true)],

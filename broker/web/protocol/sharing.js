@@ -13,7 +13,7 @@ import { SHARE_END_REASONS, nameWithSide } from "./words.js";
 export const NOT_SHARING = { sharing: null, screen: "none", share_trouble: null };
 
 /** Refusals of a screen that are not policy's. */
-const NOT_SHARED_NOW = new Set(["SHARE_BUSY", "AUDIT_UNAVAILABLE", "EMERGENCY_STOP"]);
+const NOT_SHARED_NOW = new Set(["SHARE_BUSY", "BANDWIDTH_EXCEEDED", "AUDIT_UNAVAILABLE", "EMERGENCY_STOP"]);
 
 /**
  * The person wants to show their screen: the browser asks them which.

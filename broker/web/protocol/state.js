@@ -57,6 +57,14 @@
  */
 
 /**
+ * What may be sent of each medium of a call, in bits per second with all that packets add; null for no limit.
+ * @typedef {object} Limits
+ * @property {number | null} audio
+ * @property {number | null} video of the camera
+ * @property {number | null} screen
+ */
+
+/**
  * @typedef {object} FreshInvitation
  * @property {InvitationInfo} invitation
  * @property {string} link shown once, kept nowhere else
@@ -161,6 +169,7 @@
  *  | {command: "media.describe", kind: "offer" | "answer", sdp: string}
  *  | {command: "media.candidate", candidate: string, mid: string}
  *  | {command: "media.enable", kind: "audio" | "video", enabled: boolean}
+ *  | {command: "media.limit", limits: Limits}
  *  | {command: "screen.acquire", attempt: number}
  *  | {command: "screen.show"}
  *  | {command: "screen.offer_again"}

@@ -61,6 +61,17 @@ export function timeOfDay(at_ms) {
 }
 
 /**
+ * Bits per second in the unit that keeps them short, to three digits.
+ * @param {number} bits_per_second
+ */
+export function rate(bits_per_second) {
+  const kilobits = Math.round(bits_per_second / 1000);
+  if (kilobits < 1000) return `${kilobits} kb/s`;
+  const [unit, size] = kilobits < 1e6 ? ["Mb/s", 1000] : ["Gb/s", 1e6];
+  return `${Number((kilobits / size).toPrecision(3))} ${unit}`;
+}
+
+/**
  * Elapsed time as minutes and seconds, with hours when there are any.
  * @param {number} elapsed_ms
  */

@@ -5,9 +5,11 @@
  * @import {MediaKind} from "./devices.js"
  * @import {Figures} from "./figures.js"
  * @import {GatheringError} from "./relay-trouble.js"
+ * @import {Limits} from "../protocol/state.js"
  */
 
 import { figures } from "./figures.js";
+import { keepTo, UNLIMITED } from "./limits.js";
 import { reachableUrls } from "./relay-path.js";
 import { relayTrouble } from "./relay-trouble.js";
 
@@ -55,6 +57,8 @@ export class CallMedia {
   #steps = Promise.resolve();
   #closed = false;
   #patience = 0;
+  /** The newest there are. @type {Limits} */
+  #limits = UNLIMITED;
 
   /**
    * @param {{urls: string[], username: string, credential: string}} iceServer
@@ -168,6 +172,20 @@ export class CallMedia {
     if (track) track.enabled = enabled;
   }
 
+  /** What may be sent now. */
+  get limits() {
+    return this.#limits;
+  }
+
+  /**
+   * From now on no more than that is sent.
+   * @param {Limits} limits
+   */
+  limit(limits) {
+    this.#limits = limits;
+    this.#step(async () => undefined);
+  }
+
   /** @returns {Promise<Figures>} */
   async figures() {
     const reports = /** @type {Map<string, Record<string, any>>} */ (await this.#connection.getStats());
@@ -195,6 +213,25 @@ export class CallMedia {
   #screenSection() {
     const videos = this.#sections().filter(({ receiver }) => receiver.track.kind === "video");
     return videos[this.#media.includes("video") ? 1 : 0];
+  }
+
+  /**
+   * Holds every sender that does not yet to the limits in force. One that cannot take them now, as in the middle of a
+   * negotiation, is tried again after the next step.
+   */
+  async #keepLimits() {
+    const screen = this.#screenSection();
+    for (const section of this.#sections()) {
+      const { sender, receiver } = section;
+      const medium = section === screen ? "screen" : /** @type {MediaKind} */ (receiver.track.kind);
+      try {
+        const parameters = sender.getParameters();
+        const encoding = parameters.encodings[0];
+        if (encoding !== undefined && keepTo(encoding, medium, this.#limits[medium])) await sender.setParameters(parameters);
+      } catch {
+        // The call is worth more than its limit: whoever sends too much is held to it on the way.
+      }
+    }
   }
 
   /**
@@ -254,7 +291,10 @@ export class CallMedia {
     }
   }
 
-  /** @param {(connection: RTCPeerConnection) => Promise<void>} action */
+  /**
+   * What is done may make a sender, or wake one: the limits are kept after each.
+   * @param {(connection: RTCPeerConnection) => Promise<void>} action
+   */
   #step(action) {
     this.#steps = this.#steps.then(async () => {
       if (this.#closed) return;
@@ -263,6 +303,7 @@ export class CallMedia {
       } catch {
         if (!this.#closed) this.#listener.failed(DESCRIPTION_REFUSED);
       }
+      if (!this.#closed) await this.#keepLimits();
     });
   }
 
