@@ -24,8 +24,10 @@ log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """One look: what is latched, what of it is new with what it says, and which rehearsals were asked for."""
+    """One look: what was written before it, what is latched, what of that is new with what it says, and which
+    rehearsals were asked for."""
 
+    written: frozenset[Scope]
     latched: frozenset[Scope]
     new: tuple[LatchFound, ...]
     drills: tuple[Scope, ...]
@@ -68,15 +70,17 @@ class LatchWatch:
 
     def look(self, known: frozenset[Scope]) -> Seen:
         """On the thread; `known` are the stops there are. Raises OSError."""
+        written = frozenset(self._latches.written)  # before: what is written during the look may not be seen
         found = self._latches.found()
         new = tuple(self._latches.read(scope, name) for scope, name in found.items() if scope not in known)
-        return Seen(frozenset(found), new, tuple(self._latches.drills()))
+        return Seen(written, frozenset(found), new, tuple(self._latches.drills()))
 
     def take(self, seen: Seen) -> None:
         """On the event loop. A file that was never there is not missing: it could not be written yet."""
         for latch in seen.new:
             self._driver.submit(latch)
-        gone = self._on_disk - seen.latched
+        gone = (self._on_disk | seen.written) - seen.latched
+        self._latches.written -= seen.written
         for scope in [scope for scope in self._driver.stops if scope in gone]:
             self._driver.submit(LatchMissing(scope))
         self._on_disk = seen.latched

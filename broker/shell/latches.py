@@ -71,6 +71,8 @@ class Latches:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
+        self.written: set[Scope] = set()
+        """What was written and has not been seen there yet."""
         self._told: set[str] = set()
         """What was complained of, once."""
 
@@ -141,6 +143,7 @@ class Latches:
         except OSError as error:
             log.critical("emergency.not_latched", scope=stop.scope.kind.value, error=error.strerror)
             return False
+        self.written.add(stop.scope)
         threading.Thread(target=self._settle, name="latch-settle", daemon=True).start()
         return True
 

@@ -18,7 +18,7 @@ from auth.passwords import hash_password
 from broker.core.answers import RETURN_AFTER_SECONDS, RETURN_SPREAD_SECONDS
 from broker.core.client_frames import CallAccept, CallInvite, ChatSend
 from broker.policy.stop import parse_scope
-from broker.shell.latches import latch_name
+from broker.shell.latches import Latches, latch_name
 from tests.edge.bench_house import BenchHouse, password_of, with_house
 from tests.edge.bench_wire import Wire
 from tests.edge.edge_bench import Bench, edge_bench, running_bench, until
@@ -220,6 +220,26 @@ async def test_a_latch_removed_by_hand_comes_back_and_is_on_record(tmp_path: Pat
         await bench.recorded("emergency.latch_missing")
         await until(lambda: len(list(folder_of(bench.house).glob("stop*"))) == 1)
         await assert_nothing_opens(bench)
+
+
+async def test_a_lift_whose_file_stayed_is_no_lift_even_if_the_file_is_gone_later(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    house = with_house(tmp_path)
+    async with running_bench(house) as bench:
+        operator, other = await desk(bench, OPERATOR), await desk(bench, POLICY_ADMINISTRATOR)
+        await stop(operator)
+        monkeypatch.setattr(Latches, "remove", lambda *_: False)
+        await operator.post("/api/emergency/lift", {"scope": "all"})
+        assert (await other.post("/api/emergency/lift", {"scope": "all"})).json["stops"]
+        await bench.recorded("emergency.lift_failed")
+        await assert_nothing_opens(bench)
+        monkeypatch.undo()
+    for path in folder_of(house).glob("stop*"):
+        path.unlink()
+    async with running_bench(house) as bench:
+        await assert_nothing_opens(bench)
+        await lift_by_two(await desk(bench, OPERATOR), await desk(bench, POLICY_ADMINISTRATOR))
 
 
 async def test_recovery_accounts_lift_a_stop_when_the_directory_is_gone(

@@ -84,9 +84,11 @@ class HeldWriter(Writer):
         self.waiting = deque()
         self.owed = deque()
         self.seq = 0
+        self.put_so_far: list[Entry] = []
 
     def put(self, ticket: int, entry: Entry) -> None:
         self.waiting.append((ticket, entry))
+        self.put_so_far.append(entry)
 
     def owe(self, entry: Entry) -> None:
         self.owed.append(entry)

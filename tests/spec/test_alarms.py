@@ -123,6 +123,18 @@ def test_a_flood_is_over_when_a_minute_has_passed_without_it() -> None:
     assert play.house.alarms == {}
 
 
+def test_a_flood_that_goes_on_is_one_alarm_and_one_record_a_minute_for_each_source() -> None:
+    play = started()
+    heard, records = [], 0
+    for _ in range(600):
+        play >> EntryRefused("auth.refused", "wrong", Personal("10.7.0.0/24"), 200)
+        outcome = looked(play, 1)
+        heard += changes(outcome)
+        records += outcome.record_types.count("auth.refused")
+    assert heard == [("flood", "raised")]
+    assert records <= 10
+
+
 def test_calls_that_send_more_than_they_may_are_an_alarm_while_they_do() -> None:
     play = started()
     ada, bob = play.person("ada"), play.person("bob")

@@ -200,6 +200,16 @@ def test_limits_are_about_those_they_name() -> None:
         assert bool(shares(play.house)) is limited, text
 
 
+def test_a_zone_and_its_limit_that_come_with_a_new_policy_reach_live_calls() -> None:
+    play = house()
+    ada, bob = people(play, 2)
+    call_id = play.talking(ada, bob, ("audio", "video"))
+    limited = under(LAN, limit("zone", 600_000, zone="lan"))
+    play >> PolicyApplied(PolicyIndex(load_policy(limited, "limited")), "file")
+    play.later(CLOCK_SECONDS)
+    assert 0 < sum(play.house.calls[call_id].rates[ada.party].values()) <= 300_000
+
+
 def test_each_user_and_each_call_has_the_limit_for_itself_and_a_zone_shares_it() -> None:
     for of, alone in (("user", True), ("call", True), ("total", False)):
         play = house(limit(of, 1_000_000))

@@ -135,6 +135,42 @@ def test_whoever_pressed_the_button_may_be_one_of_the_two() -> None:
     assert lifted(play, lifts(play, paul))
 
 
+def test_a_stop_pressed_again_is_another_one_whatever_was_asked_or_approved_before() -> None:
+    play = house()
+    stops(play, found())
+    olga, paul = admin(play, "olga"), admin(play, "paul")
+    lifts(play, olga)
+    approved = lifts(play, paul)
+    again = presses(play, olga)
+    assert approved.openings[0].scope in again.ended_scopes, "what was approved never takes effect"
+    assert play.house.lifts == {}
+    assert stopped_scopes(play) == {ALL}
+    assert not lifted(play, lifts(play, paul)), "both ask anew"
+
+
+def test_an_approval_that_waits_for_its_record_is_not_approved_again() -> None:
+    play = house()
+    stops(play, found())
+    lifts(play, admin(play, "olga"))
+    paul = admin(play, "paul")
+    lifts(play, paul)
+    assert refusal(lifts(play, paul)) == "NOT_STOPPED"
+
+
+@pytest.mark.parametrize("how", ["gone", "out of the group"])
+def test_whoever_may_not_ask_any_more_when_it_is_approved_has_not_asked(how: str) -> None:
+    play = house()
+    stops(play, found())
+    olga, paul, pia = (admin(play, name) for name in ("olga", "paul", "pia"))
+    lifts(play, olga)
+    if how == "gone":
+        del play.people[olga.party]
+    else:
+        play.insider("olga")
+    assert not lifted(play, lifts(play, paul)), "paul is the first now"
+    assert lifted(play, lifts(play, pia))
+
+
 def test_an_auditor_is_neither_of_the_two() -> None:
     play = house()
     stops(play, found())
