@@ -7,19 +7,26 @@ from collections.abc import Iterator
 
 from auth.ldif_people import read_people
 from auth.ldif_records import LdifError
+from auth.password_hash import PasswordHashError, parse_user_password
 from broker.shell.tls import server_context
 from config.errors import ConfigurationError
 from config.settings import Settings
 
 
 def unusable_contents(settings: Settings) -> Iterator[ConfigurationError]:
-    """Every reason why the directory or the certificate would not load. Missing files are told elsewhere."""
+    """Every reason why the directory, a recovery account or the certificate would not load. Missing files are
+    told elsewhere."""
     ldif_file = settings.directory.ldif_file
     if ldif_file is not None and ldif_file.is_file():
         try:
             read_people(ldif_file.read_bytes())
         except (LdifError, OSError) as refused:
             yield ConfigurationError("settings", "directory.ldif_file", str(refused))
+    for number, account in enumerate(settings.emergency.recovery_accounts):
+        try:
+            parse_user_password(account.get_secret_value().partition(":")[2])
+        except PasswordHashError as refused:
+            yield ConfigurationError("settings", f"emergency.recovery_accounts[{number}]", str(refused))
     certificate, key = settings.tls.certificate_file, settings.tls.private_key_file
     if certificate is not None and key is not None and certificate.is_file() and key.is_file():
         try:

@@ -71,11 +71,21 @@ def moody(
     return (decide if allows else deny_everything)(policy, question, decision_id, stops)
 
 
+TIGHT = """
+[[bandwidth]]
+id = "tight"
+of = "total"
+from_inside_bits_per_second = 250_000
+to_inside_bits_per_second = 300_000
+owner = "o"
+reason = "r"
+"""
 POLICIES = [
     PolicyIndex(load_policy(text, "sequence"))
     for text in (
         OPEN_POLICY,
         without(Action.CALL_VIDEO, Action.SCREEN_SHARE),
+        OPEN_POLICY + TIGHT,
         without(Action.CHAT_SEND, Action.PRESENCE_SEE),
         SIGN_IN + rule("staff", EVERYTHING, who='{ groups = ["staff"] }', presence='"folded"'),
         "revision = 2",

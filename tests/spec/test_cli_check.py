@@ -167,3 +167,20 @@ def test_user_hash_refuses_a_password_that_is_empty_or_too_long(turngate: CliRun
 def test_the_version_is_printed(turngate: CliRunner) -> None:
     result = turngate.invoke(app, ["--version"])
     assert (result.exit_code, result.stdout.split()[0]) == (0, "turngate")
+
+
+def test_a_recovery_account_whose_hash_is_none_is_named_and_not_quoted(
+    turngate: CliRunner, complete: list[str], tmp_path: Path
+) -> None:
+    file = tmp_path / "recovery.accounts"
+    file.write_text("safe-1:{ARGON2}nonsense-canary\nsafe-2:plain-canary\n")
+    file.chmod(0o600)
+    flags = [*complete, "--set", f"emergency.recovery_accounts_file={file}"]
+    result = turngate.invoke(app, ["check", "--config", str(SAMPLE_FILE), *flags])
+    assert result.exit_code == 1
+    lines = result.stderr.splitlines()
+    assert [line.split(": ")[1] for line in lines] == [
+        "emergency.recovery_accounts[0]",
+        "emergency.recovery_accounts[1]",
+    ]
+    assert "canary" not in result.stderr

@@ -5,7 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from pydantic import ValidationError
 
+from config.emergency import EmergencySettings
 from config.errors import ConfigurationErrors
 from config.loading import load_settings
 from config.settings import Settings
@@ -111,3 +113,19 @@ def test_the_record_is_kept_in_sqlite(url: str) -> None:
 )
 def test_any_other_database_is_refused(url: str) -> None:
     assert refusal(f"audit.database_url={url}").startswith("--set: audit.database_url: ")
+
+
+@pytest.mark.parametrize(
+    "accounts",
+    [
+        ["one:{ARGON2}x"],
+        ["one:{ARGON2}x", "one:{ARGON2}y"],
+        ["one:{ARGON2}x", "two"],
+        ["a b:{ARGON2}x", "c:d"],
+    ],
+)
+def test_recovery_accounts_are_two_people_or_more_each_once(accounts: list[str]) -> None:
+    EmergencySettings.model_validate({"recovery_accounts": ["one:{ARGON2}x", "two:{ARGON2}y"]})
+    with pytest.raises(ValidationError) as refused:
+        EmergencySettings.model_validate({"recovery_accounts": accounts})
+    assert "ARGON2}x" not in str(refused.value)
