@@ -110,7 +110,8 @@ def stop(
 
 
 def _news(now: SaidStop | None, before: SaidStop | None) -> SaidStop | None:
-    return None if now == before else now
+    """What the edge says of a stop once it has ended everything, if that is another thing than before."""
+    return None if now is None or not now.settled or now == before else now
 
 
 def _tell_stopped(told: SaidStop, even_if_unknown: bool) -> None:

@@ -66,6 +66,8 @@ class SaidStop(Said):
     told_by: str | None
     reason: str | None
     known: bool
+    settled: bool
+    """Whether everything that the stop covers has ended by now."""
     ended: Counts | None
     """None where the stop is older than the edge's start, which found nothing to end."""
     packets: Count | None

@@ -64,7 +64,9 @@ def stop_lines(told: SaidStop) -> Iterator[str]:
     yield safe(f"STOPPED: {told.scope} since {moment(told.since_ms)}, by {who} ({told.how})")
     if told.reason:
         yield safe(f"    reason: {told.reason}")
-    if told.ended is None:
+    if not told.settled:
+        yield "    what it covers is ending"
+    elif told.ended is None:
         yield "    it was stopped when the edge started: there was nothing to end"
     else:
         last = "none" if told.last_packet_ms is None else moment(told.last_packet_ms)

@@ -93,6 +93,7 @@ def _stop(house: House, stop: Stop) -> dict[str, JsonValue]:
         "how": stop.how,
         "by": stop.by,
         **said,
+        "settled": tally.settled if tally is not None else stop.how == "restart",
         "known": _known(house, stop.scope),
         "ended": dict(tally.ended) if tally is not None and tally.settled else None,
         "packets": None if tally is None else tally.packets,

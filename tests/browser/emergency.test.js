@@ -5,7 +5,7 @@ import { describe, test } from "node:test";
 
 import { bannerWords, countWords, drillWords, liftWords, MODALITIES, scopeWords, stopFacts, stoppedBy } from "../../broker/web/protocol/emergency.js";
 
-const STOP = { scope: "all", since_ms: 0, how: "console", by: "u-1", login: null, told_by: null, reason: null, known: true,
+const STOP = { scope: "all", since_ms: 0, how: "console", by: "u-1", login: null, told_by: null, reason: null, known: true, settled: true,
   ended: { calls: 1, shares: 0, connections: 2, visits: 0 }, packets: 7, last_packet_ms: 1000, lift: null };
 
 describe("what is stopped", () => {

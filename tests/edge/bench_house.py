@@ -128,6 +128,8 @@ def with_house(folder: Path, *, policy: str = POLICY, **gateway: float) -> Bench
             "tls": {"certificate_file": certificate_file, "private_key_file": key_file},
             "directory": {"ldif_file": folder / "people.ldif"},
             "policy": {"file": folder / "policy.toml"},
+            # Its certificate is good for a week: that is no alarm here.
+            "alarms": {"certificate_days": 1},
             "invitations": {"secret": secrets.token_urlsafe(32)},
             "relay": {"listen": [f"udp://{LOCAL}:0"], "secrets": [secrets.token_urlsafe(32)]},
         }

@@ -55,11 +55,11 @@ async def listening(program: Path | None) -> AsyncIterator[AlarmHook]:
 async def test_a_policy_file_that_cannot_be_used_calls_somebody_until_it_can(tmp_path: Path) -> None:
     house = with_house(tmp_path)
     program = command(tmp_path, TELL)
-    alarms = house.settings.alarms.model_copy(update={"command": program})
+    # The bench's certificate is good for a week: that is an alarm of its own.
+    alarms = house.settings.alarms.model_copy(update={"command": program, "certificate_days": 14})
     house = replace(house, settings=house.settings.model_copy(update={"alarms": alarms}))
     async with running_bench(house) as bench:
         auditor, operator = await desk(bench, AUDITOR), await desk(bench, OPERATOR)
-        # The bench's certificate is good for a week: that is an alarm of its own.
         await until(lambda: len(told(tmp_path)) == 1)
         house.under_policy("nonsense")
         await until(lambda: len(told(tmp_path)) == 2)

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from broker.core.events import Event
 from broker.core.gate import Recorded
 from broker.shell import writer
 from broker.shell.effects import Effects
@@ -49,10 +50,10 @@ def opened(monkeypatch: pytest.MonkeyPatch) -> list[Recorded]:
     let_out: list[Recorded] = []
     real = Effects.open
 
-    def watched(self: Effects, recorded: Recorded) -> None:
+    def watched(self: Effects, recorded: Recorded) -> list[Event]:
         if recorded.effects:
             let_out.append(recorded)
-        real(self, recorded)
+        return real(self, recorded)
 
     monkeypatch.setattr(Effects, "open", watched)
     return let_out

@@ -32,9 +32,9 @@ sensitivity = "high"
 """
 ENDED = {"calls": 1, "shares": 0, "connections": 2, "visits": 1}
 STOPPED: dict[str, Any] = {
-    "scope": "all", "since_ms": 1_795_813_294_123, "how": "latch", "by": None, "told_by": "ann",
-    "reason": "leak", "known": True, "ended": ENDED, "packets": 4711, "last_packet_ms": 1_795_813_294_120,
-    "lift": None,
+    "scope": "all", "since_ms": 1_795_813_294_123, "how": "latch", "by": None, "told_by": "ann", "reason":
+    "leak", "known": True, "settled": True, "ended": ENDED, "packets": 4711, "last_packet_ms":
+    1_795_813_294_120, "lift": None,
 }  # fmt: skip
 """A stop as the edge tells of it."""
 

@@ -4,7 +4,7 @@
  * @typedef {{calls: number, shares: number, connections: number, visits: number}} Ended
  * @typedef {{by: string, login: string, until_ms: number}} Lift
  * @typedef {{scope: string, since_ms: number, how: string, by: string | null, login: string | null, told_by: string | null, reason: string | null,
- *   known: boolean, ended: Partial<Ended> | null, packets: number | null, last_packet_ms: number | null,
+ *   known: boolean, settled: boolean, ended: Partial<Ended> | null, packets: number | null, last_packet_ms: number | null,
  *   lift: Lift | null}} Stop
  * @typedef {{scope: string, at_ms: number, would_end: Partial<Ended>}} Drill
  * @typedef {{stops: Stop[], drill: Drill | null}} Emergency
@@ -92,12 +92,12 @@ export function stoppedBy({ by, login, told_by }) {
  * @returns {[string, string][]}
  */
 export function stopFacts(stop) {
-  const { since_ms, reason, ended, last_packet_ms } = stop;
+  const { since_ms, reason, settled, ended, last_packet_ms } = stop;
   return [
     ["Since", moment(since_ms)],
     ["By", stoppedBy(stop)],
     ["Reason", reason === null ? "none was given" : plain(reason, 600)],
-    ["Ended", ended === null ? "not known: the edge has started again since" : countWords(ended)],
+    ["Ended", !settled ? "it is ending" : ended === null ? "not known: the edge has started again since" : countWords(ended)],
     ["Last packet of it", ended === null ? "not known" : last_packet_ms === null ? "none went out" : moment(last_packet_ms)],
   ];
 }
