@@ -27,14 +27,7 @@ from broker.policy.question import Question
 from broker.policy.stop import ALL, Scope, parse_scope
 from config.policy.action import Action
 from config.policy.loading import load_policy
-from tests.spec.playbook import (
-    PROGRAM,
-    Client,
-    Playbook,
-    allow_everything,
-    deny_everything,
-    effects_of,
-)
+from tests.spec.playbook import PROGRAM, Client, Playbook, allow_everything, deny_everything, effects_of
 from tests.spec.policies import EVERYTHING, OPEN_POLICY, SIGN_IN, rule, without
 from tests.spec.test_negotiation import candidate, screen, sdp
 from tests.spec.watch import PERSONAL_MARK
