@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import os
+import signal
 from collections import deque
+from contextlib import suppress
 from pathlib import Path
 
 import structlog
@@ -76,7 +78,8 @@ class AlarmHook:
             why = "it took too long"
         finally:
             if process.returncode is None:
-                process.kill()
+                with suppress(ProcessLookupError):
+                    os.killpg(process.pid, signal.SIGKILL)  # and whatever it has started
                 await process.wait()
         if why:
             log.error("alarm.untold", alarm=alarm.name, change=alarm.change, why=why)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import fcntl
 import json
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import TextIO
 
 import pytest
 import structlog
@@ -41,6 +43,15 @@ with open(os.path.join(FOLDER, "told"), "a") as file:
 def told(folder: Path) -> list[dict[str, object]]:
     path = folder / "told"
     return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+
+
+def is_free(held: TextIO) -> bool:
+    """Whether every process that holds the lock has ended."""
+    try:
+        fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 @asynccontextmanager
@@ -100,6 +111,25 @@ async def test_a_command_that_hangs_is_ended_and_the_next_alarm_is_told(
             await until(lambda: len(told(tmp_path)) == 1)
     assert told(tmp_path)[0]["arguments"] == ["policy_refused", "cleared"]
     assert [log["event"] for log in logs if log["log_level"] == "error"] == ["alarm.untold"]
+
+
+async def test_what_a_command_that_hangs_has_started_is_ended_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(alarm_hook, "COMMAND_SECONDS", 2.0)
+    body = """
+import fcntl
+held = open(os.path.join(FOLDER, "held"), "w")
+fcntl.flock(held, fcntl.LOCK_EX)
+os.fork()
+time.sleep(60)
+"""
+    async with listening(command(tmp_path, body)) as hook:
+        with structlog.testing.capture_logs() as logs:
+            hook.sound(RAISED)
+            await until(lambda: "alarm.untold" in [log["event"] for log in logs])
+    with (tmp_path / "held").open() as held:
+        await until(lambda: is_free(held))
 
 
 @pytest.mark.parametrize("fault", ["missing", "fails", "not a program"])
