@@ -18,6 +18,7 @@ from urllib.parse import quote
 from pydantic import BaseModel, ConfigDict, Field
 
 from broker.policy.stop import Scope
+from broker.shell import latches
 from broker.shell.latches import EMERGENCY_DIRECTORY, MAX_NOTE_BYTES, STATUS, Latches, latch_name, put_file
 
 FOLDER = Path(EMERGENCY_DIRECTORY)
@@ -197,12 +198,7 @@ def _note(by: str, reason: str) -> str:
 
 def settle(scope: Scope) -> None:
     """Returns when a power cut takes the stop's file no more. Raises OSError."""
-    for path in (*(FOLDER / name for one, name in Latches(FOLDER).found().items() if one == scope), FOLDER):
-        descriptor = os.open(path, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+    latches.settle(FOLDER, [name for one, name in Latches(FOLDER).found().items() if one == scope])
 
 
 @contextmanager

@@ -13,6 +13,7 @@ import json
 import os
 import stat
 import threading
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated
 from urllib.parse import quote, unquote
@@ -150,13 +151,7 @@ class Latches:
     def _settle(self) -> None:
         """What was written outlives a power cut."""
         try:
-            names = [name for name in self._names() if scope_of(name) is not None]
-            for path in (*(self._folder / name for name in names), self._folder):
-                descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-                try:
-                    os.fsync(descriptor)
-                finally:
-                    os.close(descriptor)
+            settle(self._folder, [name for name in self._names() if scope_of(name) is not None])
         except OSError as error:
             log.critical("emergency.latch_not_durable", error=error.strerror)
 
@@ -195,6 +190,29 @@ def put_file(folder: Path, name: str, text: str) -> None:
         _replace(folder, name, text)
     except OSError:
         os.close(os.open(folder / name, os.O_WRONLY | os.O_CREAT, 0o600))
+
+
+def settle(folder: Path, names: Iterable[str]) -> None:
+    """These files outlive a power cut, whatever they are; never waits for a pipe's writer. Raises the first
+    OSError, and not before it has done what it could."""
+    failed: OSError | None = None
+    for path in (*(folder / name for name in names), folder):
+        try:
+            _sync(path)
+        except OSError as error:
+            failed = failed or error
+    if failed is not None:
+        raise failed
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    try:
+        mode = os.fstat(descriptor).st_mode
+        if stat.S_ISREG(mode) or stat.S_ISDIR(mode):  # of anything else there is only the name to keep
+            os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def _replace(folder: Path, name: str, text: str) -> None:

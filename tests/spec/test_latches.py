@@ -16,7 +16,7 @@ from broker.policy.stop import ALL, Scope, Stop, parse_scope
 from broker.shell import latches as latches_module
 from broker.shell.driver import Driver
 from broker.shell.latch_watch import LOOKS_BEFORE_ANOTHER_TRY, LatchWatch
-from broker.shell.latches import Latches, latch_name, scope_of
+from broker.shell.latches import Latches, latch_name, scope_of, settle
 
 LAB = parse_scope("zone:lab")
 
@@ -142,3 +142,20 @@ def test_lifting_takes_every_file_away_that_means_the_scope_and_no_other(watched
         (folder(watched) / name).touch()
     assert watched.latches.remove(ALL)
     assert set(watched.latches.found()) == {LAB}
+
+
+def test_a_pipe_among_the_latches_keeps_nobody_waiting_for_the_disk(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "stop")
+    settle(tmp_path, ["stop"])
+
+
+def test_what_cannot_be_settled_keeps_no_other_latch_from_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "stop-a").symlink_to("/nowhere")
+    (tmp_path / "stop-b").touch()
+    settled: list[int] = []
+    monkeypatch.setattr(os, "fsync", lambda descriptor: settled.append(os.fstat(descriptor).st_ino))
+    with pytest.raises(FileNotFoundError):
+        settle(tmp_path, ["stop-a", "stop-b"])
+    assert settled == [(tmp_path / "stop-b").stat().st_ino, tmp_path.stat().st_ino]
