@@ -36,6 +36,7 @@ from broker.core.events import (
 )
 from broker.core.house import Drill, House, PendingLift
 from broker.core.recording import draft, named
+from broker.policy.administration import Role
 from broker.policy.decision import Decision
 from broker.policy.stop import Scope, Stop
 from config.policy.action import Action
@@ -59,7 +60,7 @@ def requested(house: House, event: EmergencyRequested, now: Now) -> list[Command
         failure = (reply(event.request_id, AUDIT_UNAVAILABLE),)
         return [Note((_drill(house, event.scope, now),), (ReplyDone(event.request_id),), on_failure=failure)]
     if event.what == "lift":
-        return _lift_requested(house, event, event.insider, decision, now)
+        return _lift_requested(house, event, event.insider, signed_in.role, decision, now)
     return _stop_requested(house, event, event.insider, decision, now)
 
 
@@ -112,7 +113,7 @@ def resumed(house: House, recorded: Iterable[Stop], found: Iterable[LatchFound],
 
 
 def _lift_requested(
-    house: House, event: EmergencyRequested, insider: Insider, decision: Decision, now: Now
+    house: House, event: EmergencyRequested, insider: Insider, role: Role, decision: Decision, now: Now
 ) -> list[Command]:
     """The first to ask is on record; a second person who asks for the same within the time lifts the stop, if
     the first may still ask for it."""
@@ -127,7 +128,7 @@ def _lift_requested(
         refusal = (reply(event.request_id, SECOND_PERSON),)
         return [Note((record,), refusal, on_failure=refusal)]
     if pending is None or not _may_still_ask(house, pending, event.requester, now):
-        _ask_for_lift(house, event, insider, now)
+        _ask_for_lift(house, event, insider, role, now)
         record = draft("emergency.lift_requested", basis=(decision,), personal=personal, more=facts)
         return [_lift(house, event, decision, record, ())]
     house.lifts[event.scope] = replace(pending, approved=True)
@@ -136,13 +137,10 @@ def _lift_requested(
     return [_lift(house, event, decision, record, (Unlatch(event.scope),))]
 
 
-def _ask_for_lift(house: House, event: EmergencyRequested, insider: Insider, now: Now) -> None:
-    stop.opening_of_lift(house, event.scope)
-    signed_in = administration.sign_in_of(house, event)
-    if signed_in is None:
-        return
+def _ask_for_lift(house: House, event: EmergencyRequested, insider: Insider, role: Role, now: Now) -> None:
+    stop.withdraw_lift(house, event.scope)
     until_ms = now.wall_ms + LIFT_PENDING_SECONDS * 1000
-    pending = PendingLift(f"l-{house.ids()}", insider, signed_in.role, event.source, until_ms)
+    pending = PendingLift(f"l-{house.ids()}", insider, role, event.source, until_ms)
     house.lifts[event.scope] = pending
     house.deadlines.add(now, LIFT_PENDING_SECONDS, "emergency.lift", pending.id)
 
@@ -170,13 +168,13 @@ def _lift(
 def take_back(house: House, opening_scope: str) -> None:
     """The record of a request or of its approval could not be written: nobody has asked."""
     for scope in [scope for scope in house.lifts if opening_scope == f"lift {scope}"]:
-        stop.opening_of_lift(house, scope)
+        stop.withdraw_lift(house, scope)
 
 
 def stop_lifted(house: House, event: StopLifted, now: Now) -> list[Command]:
     """The lift is on record. Where the file could not be removed the stop goes on: it would be back with the
     next start."""
-    stop.opening_of_lift(house, event.scope)
+    stop.withdraw_lift(house, event.scope)
     if not event.removed:
         record = draft("emergency.lift_failed", personal=stop.who(event.scope), scope=stop.what(event.scope))
         return [Narrowing(records=(record,))]

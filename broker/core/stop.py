@@ -92,7 +92,7 @@ def begin(house: House, stop: Stop, now: Now, request_id: RequestId | None = Non
     scope = stop.scope
     answer = (ReplyDone(request_id),) if request_id is not None else ()
     if scope in house.gate.stops:
-        return [Narrowing((opening_of_lift(house, scope),), answer)]
+        return [Narrowing((withdraw_lift(house, scope),), answer)]
     house.gate.stops[scope] = stop
     house.to_end.append(EndOf(scope, "everything", request_id or ""))
     house.deadlines.add(now, 0, "stop.slice", "")
@@ -101,7 +101,7 @@ def begin(house: House, stop: Stop, now: Now, request_id: RequestId | None = Non
     facts: dict[str, JsonValue] = {"how": stop.how, "by": stop.by, "since_ms": stop.since_ms}
     record = draft("emergency.stopped", personal=_told(stop) | who(scope), scope=what(scope), more=facts)
     # What an administrator had asked for or approved was another stop of this scope.
-    lifts = (opening_of_lift(house, scope),)
+    lifts = (withdraw_lift(house, scope),)
     return [Narrowing(lifts, (Latch(stop), *_silence(house, scope)), (record,), tuple(writes))]
 
 
@@ -118,8 +118,8 @@ def _silence(house: House, scope: Scope) -> tuple[NarrowingEffect, ...]:
     return (SilenceMedia(frozenset(call.call_id for call in found.calls)), *screens)
 
 
-def opening_of_lift(house: House, scope: Scope) -> str:
-    """The scope of the openings with which two people lift this stop; whoever has asked is forgotten."""
+def withdraw_lift(house: House, scope: Scope) -> str:
+    """Forget whoever has asked for this stop to be lifted; gives the scope of the openings that lift it."""
     pending = house.lifts.pop(scope, None)
     if pending is not None:
         house.deadlines.cancel("emergency.lift", pending.id)
