@@ -65,7 +65,9 @@ class Capture:
 def capturing(prefix: Sequence[str], interface: str, file: Path, only: str = "") -> Iterator[Capture]:
     """Every packet on `interface` (`only` those of a filter in tcpdump's language) from now until the body
     ends; then the capture can be read."""
-    command = [*prefix, "tcpdump", "-i", interface, "-n", "-s", "0", "-B", "16384", "-Z", "root"]
+    command = [*prefix, "tcpdump", "-i", interface, "-n", "-s", "0", "-Z", "root"]
+    # Each packet takes as much of the buffer as the interface's largest: 64 KiB on the loopback device.
+    command += ["-B", "131072"]
     command += ["--immediate-mode", "-w", str(file), *only.split()]
     capture = Capture()
     process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
