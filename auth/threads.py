@@ -1,0 +1,87 @@
+"""Blocking work in threads of its own: a bounded number at once, a bounded number that waits."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, Generic, TypeVar
+
+import structlog
+
+from auth.directory import DirectoryUnavailable
+
+log = structlog.get_logger(__name__)
+
+Result = TypeVar("Result")
+
+
+class Job(Generic[Result]):
+    """One piece of work on its way to a thread. Whoever gave up on it says so: a job that has not begun saves
+    itself the work then, and one that has may look at `abandoned` or override `abandon`."""
+
+    def __init__(self, work: Callable[[], Result]) -> None:
+        self._work = work
+        self.abandoned = False
+
+    def abandon(self) -> None:
+        """Nobody waits for the result any longer. Called on the event loop, also after the end."""
+        self.abandoned = True
+
+    def run(self) -> Result | DirectoryUnavailable:
+        """Runs in a thread. Raises nothing: nobody may be left to look at it."""
+        if self.abandoned:
+            return DirectoryUnavailable("it was abandoned")
+        try:
+            return self._work()
+        except DirectoryUnavailable as unavailable:
+            return unavailable
+        except Exception as defect:  # whoever waits gets an answer, and the next job its thread
+            log.exception("directory.defect")
+            return DirectoryUnavailable(f"a defect: {type(defect).__name__}")
+
+
+class BoundedThreads:
+    """At most `threads` jobs run and at most `max_waiting` wait; one more is refused, not queued.
+
+    Belongs to one event loop: all but the work itself happens there.
+    """
+
+    def __init__(self, name: str, threads: int, max_waiting: int) -> None:
+        """`name` says in the plural what the jobs are."""
+        self._name = name
+        self._executor = ThreadPoolExecutor(threads, thread_name_prefix=name.replace(" ", "-"))
+        self._max_jobs = threads + max_waiting
+        self._jobs: dict[asyncio.Future[Any], Job[Any]] = {}
+        self._closed = False
+
+    async def run(self, job: Job[Result], timeout_seconds: float) -> Result:
+        """What the work returns. Raises DirectoryUnavailable where the work does, when too much waits
+        already, when it is not done in time, or when the threads are closed."""
+        if self._closed:
+            raise DirectoryUnavailable(f"{self._name} have ended")
+        if len(self._jobs) >= self._max_jobs:
+            raise DirectoryUnavailable(f"{self._max_jobs} {self._name} are under way already")
+        future = asyncio.get_running_loop().run_in_executor(self._executor, job.run)
+        # A job counts until its thread is through with it, also when nobody waits for it any longer:
+        # otherwise clients that hang up could fill the executor's queue, which has no bound of its own.
+        self._jobs[future] = job
+        future.add_done_callback(lambda done: self._jobs.pop(done, None))
+        try:
+            async with asyncio.timeout(timeout_seconds):
+                result = await asyncio.shield(future)
+        except TimeoutError:
+            raise DirectoryUnavailable(f"{self._name} took longer than {timeout_seconds:g} seconds") from None
+        finally:
+            job.abandon()
+        if isinstance(result, DirectoryUnavailable):
+            raise result
+        return result
+
+    async def close(self) -> None:
+        """Let the running jobs end, skip the waiting ones and release the threads."""
+        self._closed = True
+        for job in self._jobs.values():
+            job.abandon()
+        await asyncio.gather(*self._jobs)
+        self._executor.shutdown()
