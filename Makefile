@@ -17,10 +17,14 @@ PACKAGES := config auth relay broker
 PIP_INSTALL := $(BIN)/pip install --quiet --disable-pip-version-check
 
 # Every suite has a budget in seconds: a hang fails the run instead of holding it.
-SUITES := spec:180 wire:60 contract:60 property:180 fuzz:60 house:180 edge:540 acceptance:400 browser:600
+SUITES := spec:180 wire:60 contract:60 property:180 fuzz:60 house:180 edge:540 directories:180 acceptance:400 browser:600
 
 # What the tests need beside Python: real servers to test against, a browser, and tools to look at sockets.
-DEBIAN_PACKAGES := coturn chromium iproute2 nftables tcpdump strace libnss3-tools
+DEBIAN_PACKAGES := coturn chromium iproute2 nftables tcpdump strace libnss3-tools \
+    slapd ldap-utils samba-ad-dc samba-ad-provision
+
+# What those packages would start by themselves.
+DEBIAN_SERVICES := coturn slapd smbd nmbd winbind samba-ad-dc
 
 .PHONY: help
 help: ## List the targets
@@ -66,10 +70,15 @@ setup-debian:
 	[ "$${#missing[@]}" -gt 0 ] || exit 0
 	echo "installing Debian packages: $${missing[*]}" >&2
 	export DEBIAN_FRONTEND=noninteractive
+	services=$$(systemctl list-unit-files --plain --no-legend 2>/dev/null || true)
 	apt-get update -qq
 	# No service of ours is meant to run: invoke-rc.d is told so while the packages are unpacked.
 	RUNLEVEL=1 apt-get install -y -qq --no-install-recommends "$${missing[@]}" >/dev/null
-	if [ -d /run/systemd/system ] && [[ " $${missing[*]} " == *" coturn "* ]]; then systemctl disable --now coturn; fi
+	if [ -d /run/systemd/system ]; then
+	    for service in $(DEBIAN_SERVICES); do
+	        [[ "$$services" == *"$$service.service"* ]] || systemctl disable --quiet --now $$service 2>/dev/null || true
+	    done
+	fi
 
 # -- using ---------------------------------------------------------------------------------------------------------
 

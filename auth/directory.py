@@ -7,7 +7,7 @@ with the directory itself is `DirectoryUnavailable`, the only exception of this 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Protocol
@@ -23,6 +23,12 @@ class EntryState(StrEnum):
     LOCKED = "locked"
     EXPIRED = "expired"
     PASSWORD_CHANGE_REQUIRED = "password_change_required"  # noqa: S105 (a state, not a secret)
+
+    @property
+    def ends_access(self) -> bool:
+        """Whether it ends what the person has open. Nobody signs in but in state ACTIVE; a change of password
+        that falls due in the middle of a call does not end the call."""
+        return self in (EntryState.DISABLED, EntryState.LOCKED, EntryState.EXPIRED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +64,8 @@ class CredentialCheck:
     outcome: CredentialOutcome
     entry: DirectoryEntry | None
     """The person whenever the directory knows one, also for WRONG and NOT_ACTIVE (records name them)."""
+    code: str = ""
+    """Why, as the directory itself says it (`ad_533`, `result_49`); for logs, never for users."""
 
 
 class DirectoryUnavailable(Exception):  # noqa: N818 (the outcome is the name callers speak of)
@@ -80,6 +88,10 @@ class Directory(Protocol):
 
     async def list_entries(self, limit: int) -> Sequence[DirectoryEntry]:
         """At most `limit` ACTIVE entries in a stable order, for contact lists."""
+
+    async def read(self, stable_ids: Iterable[str]) -> Mapping[str, DirectoryEntry]:
+        """Those of these people whom the directory has at this moment, by stable id; nothing is remembered.
+        What many sign-ins wait for does not hold it up."""
 
     async def close(self) -> None:
         """Release connections and threads."""

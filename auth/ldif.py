@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -64,6 +64,10 @@ class LdifDirectory:
     async def list_entries(self, limit: int) -> Sequence[DirectoryEntry]:
         """See `Directory.list_entries`; sorted by name."""
         return self._content.active[: max(0, limit)]
+
+    async def read(self, stable_ids: Iterable[str]) -> Mapping[str, DirectoryEntry]:
+        people = self._content.by_stable_id
+        return {one: people[one].entry for one in stable_ids if one in people}
 
     async def reload(self) -> None:
         """Read the file again and take over all of it at once. Raises LdifError, and then nothing has

@@ -12,10 +12,11 @@ from dataclasses import dataclass, field
 from typing import TypeVar
 
 from auth.case_ignore import case_ignore_key
+from auth.control_characters import has_control_characters
 from auth.directory import DirectoryEntry, EntryState
 from auth.distinguished_name import DistinguishedNameError, DistinguishedNameKey, distinguished_name_key
 from auth.ldif_groups import GroupMembership, LdifGroup
-from auth.ldif_records import LdifError, LdifRecord, LdifValue, has_control_characters, parse_ldif
+from auth.ldif_records import LdifError, LdifRecord, LdifValue, parse_ldif
 from auth.password_hash import PasswordHash, PasswordHashError, parse_user_password
 from auth.personal import Personal
 

@@ -13,13 +13,14 @@ from base64 import b64decode
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+from auth.control_characters import has_control_characters
+
 MAX_FILE_BYTES = 32 * 1024 * 1024
 MAX_LINE_BYTES = 64 * 1024
 
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 _ATTRIBUTE = re.compile(rb"(?:[A-Za-z][A-Za-z0-9-]*|[0-9]+(?:\.[0-9]+)+)(?:;[A-Za-z0-9-]+)*")
 _MAX_ATTRIBUTE_BYTES = 256
-_CONTROL_CHARACTERS = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 
 
 class LdifError(Exception):
@@ -59,11 +60,6 @@ class LdifRecord:
     line_number: int
     dn: str
     values: tuple[LdifValue, ...]
-
-
-def has_control_characters(text: str) -> bool:
-    """C0, C1, DEL and the two Unicode line breaks: what would start a new line or drive a terminal."""
-    return _CONTROL_CHARACTERS.search(text) is not None
 
 
 def parse_ldif(data: bytes) -> list[LdifRecord]:

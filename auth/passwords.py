@@ -9,7 +9,7 @@ from argon2.exceptions import InvalidHashError, VerificationError, VerifyMismatc
 
 from auth.directory import DirectoryUnavailable
 from auth.password_hash import PasswordHash, format_user_password, parse_user_password
-from auth.threads import BoundedThreads, Job
+from auth.threads import BoundedThreads
 
 MAX_PASSWORD_BYTES = 1024
 
@@ -62,8 +62,7 @@ class PasswordChecker:
     async def matches(self, stored: PasswordHash, password: bytes) -> bool:
         """Whether the password is the stored one. Raises DirectoryUnavailable when too many checks wait
         already, when this one is not done in time, argon2 cannot do it, or the checker is closed."""
-        job = Job(lambda: _verify(stored, password))
-        return await self._threads.run(job, self._check_timeout_seconds)
+        return await self._threads.run(lambda: _verify(stored, password), self._check_timeout_seconds)
 
     async def close(self) -> None:
         """Let the running checks end, skip the waiting ones and release the threads."""

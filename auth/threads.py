@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, Generic, TypeVar
+from dataclasses import dataclass
+from typing import Any, TypeVar, cast
 
 import structlog
 
@@ -16,24 +17,26 @@ log = structlog.get_logger(__name__)
 Result = TypeVar("Result")
 
 
-class Job(Generic[Result]):
-    """One piece of work on its way to a thread. Whoever gave up on it says so: a job that has not begun saves
-    itself the work then, and one that has may look at `abandoned` or override `abandon`."""
+@dataclass(slots=True)
+class _Job:
+    """One piece of work on its way to a thread. Once nobody waits for it, a thread that comes to it saves
+    itself the work."""
 
-    def __init__(self, work: Callable[[], Result]) -> None:
-        self._work = work
-        self.abandoned = False
+    work: Callable[[], Any]
+    on_abandon: Callable[[], None] | None
+    abandoned: bool = False
 
     def abandon(self) -> None:
-        """Nobody waits for the result any longer. Called on the event loop, also after the end."""
         self.abandoned = True
+        if self.on_abandon is not None:
+            self.on_abandon()
 
-    def run(self) -> Result | DirectoryUnavailable:
+    def run(self) -> Any:
         """Runs in a thread. Raises nothing: nobody may be left to look at it."""
         if self.abandoned:
             return DirectoryUnavailable("it was abandoned")
         try:
-            return self._work()
+            return self.work()
         except DirectoryUnavailable as unavailable:
             return unavailable
         except Exception as defect:  # whoever waits gets an answer, and the next job its thread
@@ -52,16 +55,25 @@ class BoundedThreads:
         self._name = name
         self._executor = ThreadPoolExecutor(threads, thread_name_prefix=name.replace(" ", "-"))
         self._max_jobs = threads + max_waiting
-        self._jobs: dict[asyncio.Future[Any], Job[Any]] = {}
+        self._jobs: dict[asyncio.Future[Any], _Job] = {}
         self._closed = False
 
-    async def run(self, job: Job[Result], timeout_seconds: float) -> Result:
+    async def run(
+        self,
+        work: Callable[[], Result],
+        timeout_seconds: float,
+        on_abandon: Callable[[], None] | None = None,
+    ) -> Result:
         """What the work returns. Raises DirectoryUnavailable where the work does, when too much waits
-        already, when it is not done in time, or when the threads are closed."""
+        already, when it is not done in time, or when the threads are closed.
+
+        `on_abandon` is called on the event loop when nobody waits any longer, be the work done or not.
+        """
         if self._closed:
             raise DirectoryUnavailable(f"{self._name} have ended")
         if len(self._jobs) >= self._max_jobs:
             raise DirectoryUnavailable(f"{self._max_jobs} {self._name} are under way already")
+        job = _Job(work, on_abandon)
         future = asyncio.get_running_loop().run_in_executor(self._executor, job.run)
         # A job counts until its thread is through with it, also when nobody waits for it any longer:
         # otherwise clients that hang up could fill the executor's queue, which has no bound of its own.
@@ -76,7 +88,7 @@ class BoundedThreads:
             job.abandon()
         if isinstance(result, DirectoryUnavailable):
             raise result
-        return result
+        return cast("Result", result)
 
     async def close(self) -> None:
         """Let the running jobs end, skip the waiting ones and release the threads."""

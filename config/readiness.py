@@ -15,17 +15,33 @@ from config.settings import Settings
 _REQUIRED = (
     (("tls", "certificate_file"), "is needed: only the demo makes a certificate of its own"),
     (("tls", "private_key_file"), "is needed: only the demo makes a certificate of its own"),
-    (("directory", "ldif_file"), "is needed: it says who may sign in"),
     (("policy", "file"), "is needed: without a policy nothing is allowed"),
 )
+_REQUIRED_BY_KIND = {
+    "ldif": ((("directory", "ldif_file"), "is needed: it says who may sign in"),),
+    "ldap": (
+        (("ldap", "servers"), "is needed: nobody can sign in without a server to ask"),
+        (("ldap", "bind_dn"), "is needed: people are looked for in its name"),
+        (("ldap", "bind_password"), "is needed; `ldap.bind_password_file` names a file with it"),
+        (("ldap", "people_base"), "is needed: it says where people are"),
+        (("ldap", "groups_base"), "is needed: it says where groups are"),
+    ),
+}
 _MADE_WHEN_MISSING = {("audit", "signing_key_file"), ("audit", "heads_file")}
 
 
 def missing_for_service(settings: Settings) -> Iterator[ConfigurationError]:
     """Every reason why `turngate serve` would refuse these settings. Reads the files they name."""
-    for path, reason in _REQUIRED:
-        if _value(settings, path) is None:
+    kind = "ldif" if settings.directory.kind == "ldif" else "ldap"
+    for path, reason in (*_REQUIRED, *_REQUIRED_BY_KIND[kind]):
+        if _value(settings, path) in (None, ()):
             yield ConfigurationError("settings", ".".join(path), reason)
+    threshold = settings.ldap.lockout_threshold
+    if kind == "ldap" and threshold is not None and settings.sign_in.max_failures_per_login >= threshold:
+        reason = (
+            f"must be below ldap.lockout_threshold ({threshold}): else guessing here locks accounts there"
+        )
+        yield ConfigurationError("settings", "sign_in.max_failures_per_login", reason)
     if settings.invitations.secret is None:
         yield ConfigurationError(
             "settings", "invitations.secret_file", "is needed: it signs invitation links"
@@ -36,6 +52,8 @@ def missing_for_service(settings: Settings) -> Iterator[ConfigurationError]:
         )
     for declaration in declarations(Settings):
         file = _value(settings, declaration.path)
+        if kind == "ldap" and declaration.path == ("directory", "ldif_file"):
+            continue
         if isinstance(file, Path) and declaration.path != ("data_directory",):
             yield from _unusable(declaration.path, file)
     if settings.policy.file is not None and settings.policy.file.is_file():

@@ -19,6 +19,7 @@ from config.emergency import EmergencySettings
 from config.gateway import GatewaySettings
 from config.guests import GuestSettings
 from config.invitations import InvitationSettings
+from config.ldap import LdapSettings
 from config.listeners import AdminSettings, InsideSettings, OutsideSettings
 from config.policy_file import PolicySettings
 from config.relay import RelaySettings
@@ -45,6 +46,7 @@ class Settings(Section):
     gateway: GatewaySettings = GatewaySettings()
     sign_in: SignInSettings = SignInSettings()
     directory: DirectorySettings = DirectorySettings()
+    ldap: LdapSettings = LdapSettings()
     invitations: InvitationSettings = InvitationSettings()
     guests: GuestSettings = GuestSettings()
     chat: ChatSettings = ChatSettings()

@@ -36,7 +36,7 @@ INTERFACES = (
 class OpenPort:
     """One line of the firewall's rules, seen from this machine."""
 
-    direction: Literal["in"]
+    direction: Literal["in", "out"]
     protocol: Literal["tcp", "udp"]
     address: str
     port: int
@@ -60,7 +60,7 @@ def ports(config: ConfigFile = None, flags: Flags = None) -> None:
 
 
 def open_ports(settings: Settings) -> Iterator[OpenPort]:
-    """Every port these settings use; Turngate itself dials out to none."""
+    """Every port these settings use."""
     for name, listener in settings.listeners():
         yield OpenPort("in", "tcp", listener.address, listener.port, _LISTENERS[name])
     for url in settings.relay.listen:
@@ -68,3 +68,8 @@ def open_ports(settings: Settings) -> Iterator[OpenPort]:
         protocol: Literal["tcp", "udp"] = "udp" if parts.scheme == "udp" else "tcp"
         why = _MEDIA[parts.scheme]
         yield OpenPort("in", protocol, parts.hostname or "", parts.port or 0, why)
+    if settings.directory.kind != "ldif":
+        for url in settings.ldap.servers:
+            parts = urlsplit(url)
+            why = "the directory: sign-in, people and groups"
+            yield OpenPort("out", "tcp", parts.hostname or "", parts.port or 0, why)

@@ -70,6 +70,14 @@ def expired(house: House, deadline: Deadline, now: Now) -> list[Command]:
     return _over(house, deadline.key, "expired")
 
 
+def end_all_of(house: House, party: PartyId, reason: str) -> list[Command]:
+    """Every sign-in of this person here is over."""
+    own = [digest for digest, signed_in in house.admin_sign_ins.items() if signed_in.party == party]
+    for digest in own:
+        house.deadlines.cancel("admin.expiry", digest)
+    return [command for digest in own for command in _over(house, digest, reason)]
+
+
 def forget_views(house: House) -> Narrowing:
     """The record fails: what was looked at is looked at anew, and answers that stand on a look whose record
     fails are not given."""

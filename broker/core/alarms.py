@@ -71,6 +71,17 @@ FLOOD = AlarmRow(
     "The record counts them by source prefix: block those in front of the edge.",
 )
 
+DIRECTORY_SILENT = AlarmRow(
+    "directory_silent",
+    "The directory does not answer; nobody new signs in, and what is open ends after the grace.",
+    "Look at its servers and the way there; turngate doctor says what fails.",
+)
+PEOPLE_VANISHED = AlarmRow(
+    "people_vanished",
+    "Many people vanished from the directory at once; it is not believed, and they go on.",
+    "See whether they were moved or a filter changed. Whoever must go at once: disable the account.",
+)
+
 TABLE: dict[str, AlarmRow] = {row.name: row for row in list(globals().values()) if isinstance(row, AlarmRow)}
 """Every row by its name."""
 
@@ -93,12 +104,16 @@ def conditions(house: House, now: Now) -> Iterator[tuple[AlarmRow, str]]:
         yield CERTIFICATE_EXPIRING, _remaining(ends - now.wall_seconds)
     if house.limited_calls:
         yield LIMITS_HIT, _count(len(house.limited_calls), "call")
+    if house.directory_silent is not None:
+        yield DIRECTORY_SILENT, ""
+    if house.vanished:
+        yield PEOPLE_VANISHED, _count(house.vanished, "person", "people")
     if house.floods:
         yield FLOOD, ", ".join(sorted(house.floods))
 
 
-def _count(count: int, what: str) -> str:
-    return f"{count} {what}" + ("" if count == 1 else "s")
+def _count(count: int, one: str, many: str = "") -> str:
+    return f"{count} {one if count == 1 else many or one + 's'}"
 
 
 def _remaining(seconds: int) -> str:

@@ -332,14 +332,19 @@ def end(
     house.ending_calls[call.call_id] = EndingCall(call, reason, ended_by)
     records = sharing.ended_with_call(house, call)
     effects: list[NarrowingEffect] = [WithdrawMedia(call.call_id)]
-    to_caller = _ended(call, reason, denied, call.caller, call.ref)
+    to_caller = _ended(call, _told(reason, call.caller, ended_by), denied, call.caller, call.ref)
     effects.extend(house.tell_connection(call.caller_connection, to_caller))
-    to_callee = _ended(call, reason, denied, call.callee)
+    to_callee = _ended(call, _told(reason, call.callee, ended_by), denied, call.callee)
     if call.callee_connection is not None:
         effects.extend(house.tell_connection(call.callee_connection, to_callee))
     else:
         effects.extend(house.tell(call.callee.party, to_callee))
     return Narrowing((call.call_id,), tuple(effects), records)
+
+
+def _told(reason: EndReason, reader: Insider | Guest, ended_by: PartyId | None) -> EndReason:
+    """What became of somebody's account is for them and the record alone."""
+    return "party_left" if reason == "access_ended" and reader.party != ended_by else reason
 
 
 def _ended(

@@ -49,12 +49,23 @@ ENDED_BY_OPERATOR = ErrorRow(
 )
 UNKNOWN_SESSION = ErrorRow("UNKNOWN_SESSION", Blame.CALLER, "There is no such session any more.", 404)
 NOT_SIGNED_IN = ErrorRow("NOT_SIGNED_IN", Blame.CALLER, "You are not signed in.", 401, closes=True)
+ACCESS_ENDED = ErrorRow(
+    "ACCESS_ENDED", Blame.POLICY, "Your account may not be used here any more.", 401, closes=True
+)
 SIGNED_OUT = ErrorRow("SIGNED_OUT", Blame.CALLER, "You have signed out.", 401, closes=True)
 TOO_MANY_CONNECTIONS = ErrorRow(
     "TOO_MANY_CONNECTIONS", Blame.CALLER, "You are connected from too many places.", 429, closes=True
 )
 DIRECTORY_UNAVAILABLE = ErrorRow(
     "DIRECTORY_UNAVAILABLE", Blame.OURS, "Sign-in is not possible right now.", 503, retryable=True
+)
+DIRECTORY_SILENT = ErrorRow(
+    "DIRECTORY_SILENT",
+    Blame.OURS,
+    "Your organisation's directory has not answered for too long.",
+    503,
+    retryable=True,
+    closes=True,
 )
 INVITATION_INVALID = ErrorRow(
     "INVITATION_INVALID", Blame.CALLER, "This invitation is not valid. Ask for a new one.", 403

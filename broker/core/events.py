@@ -269,11 +269,22 @@ class PolicyRefused:
 
 
 @dataclass(frozen=True, slots=True)
-class PeopleChanged:
-    """What the directory says now of people who have something open. `gone` may use the edge no more."""
+class PeopleRead:
+    """What the directory says now of everybody who has something open."""
 
-    people: tuple[Insider, ...]
-    gone: tuple[PartyId, ...] = ()
+    asked: int
+    """How many they are."""
+    changed: tuple[Insider, ...] = ()
+    """People about whom it says something else than before."""
+    ended: tuple[tuple[PartyId, str], ...] = ()
+    """People whose account it says is `disabled`, `expired` or `locked`."""
+    vanished: tuple[PartyId, ...] = ()
+    """People whom it does not know any more."""
+
+
+@dataclass(frozen=True, slots=True)
+class DirectorySilent:
+    """The directory was asked about everybody who has something open and did not answer."""
 
 
 # --- the relay ----------------------------------------------------------------------------------------------
@@ -366,7 +377,8 @@ Event = (
     | Started
     | PolicyApplied
     | PolicyRefused
-    | PeopleChanged
+    | PeopleRead
+    | DirectorySilent
     | Stopping
     | MediaAllocated
     | MediaReleased

@@ -20,7 +20,14 @@ Media = Annotated[list[Literal["audio", "video"]], Field(min_length=1, max_lengt
 Kind = Literal["insider", "guest"]
 _EndByAParty = Literal["hung_up", "declined", "cancelled", "answered_elsewhere", "no_answer", "party_left"]
 _EndByTheEdge = Literal[
-    "time_limit", "policy", "operator", "record_unavailable", "edge_stopping", "emergency_stop"
+    "time_limit",
+    "policy",
+    "operator",
+    "access_ended",
+    "directory_silent",
+    "record_unavailable",
+    "edge_stopping",
+    "emergency_stop",
 ]
 EndReason = _EndByAParty | _EndByTheEdge
 ShareEndReason = Literal["stopped", "time_limit", "policy", "record_unavailable", "emergency_stop"]

@@ -45,6 +45,8 @@ class HouseRules:
     certificate_warning_seconds: int = 14 * 86400
     flood_refusals_per_minute: int = 1000
     hello_timeout_seconds: int = 10
+    directory_grace_seconds: int = 900
+    max_vanished_percent: int = 20
 
 
 IceServerFor = Callable[[str, PartyId, int], IceServer]
@@ -283,6 +285,12 @@ class House:
     until they would have expired anyway."""
     people: dict[PartyId, Insider] = field(default_factory=dict)
     """Insiders as the directory last told of them: those on somebody's contact list."""
+    directory_silent: float | None = None
+    """Monotonic seconds since when the directory has not answered; None while it does."""
+    silenced: deque[PartyId] = field(default_factory=deque)
+    """Those who lose what they have open because of that."""
+    vanished: int = 0
+    """How many people the directory does not know any more, where they are too many to be believed."""
     review: Review = field(default_factory=Review)
     policy_in_force: PolicyInForce | None = None
     policy_alarm: PolicyAlarm | None = None

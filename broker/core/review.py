@@ -11,13 +11,12 @@ from collections.abc import Iterable
 from typing import Literal
 
 from auth.principal import Guest, Insider, PartyId
-from broker.core import alarms, bandwidth, calling, leaving, program, sharing, visit
+from broker.core import alarms, bandwidth, calling, leaving, program, sharing
 from broker.core.answers import denial, entry_refused
 from broker.core.call import Call
 from broker.core.clock import Deadline, Now
 from broker.core.commands import Answer, Command, ConnectionId, Narrowing, Tell
-from broker.core.errors import NOT_SIGNED_IN
-from broker.core.events import PeopleChanged, PolicyApplied, PolicyRefused
+from broker.core.events import PolicyApplied, PolicyRefused
 from broker.core.frames import PresenceStatus
 from broker.core.house import ClockJump, Connection, House, PolicyAlarm, PolicyInForce
 from broker.core.presence import lost_sight, presence_narrowed
@@ -69,34 +68,11 @@ def policy_refused(house: House, event: PolicyRefused, now: Now) -> list[Command
     return [Narrowing(records=(record,))]
 
 
-def people_changed(house: House, event: PeopleChanged, now: Now) -> list[Command]:
-    """The directory says something else of these people now."""
-    commands: list[Command] = []
-    for person in event.people:
-        house.people[person.party] = person
-        for connection in _connections(house, person.party):
-            connection.principal = person
-        for connection in _guests_connections(house, person.party):
-            connection.host = person
-        _queue_party(house, person.party)
-    for party in event.gone:
-        house.people.pop(party, None)
-        commands += _gone(house, party, now)
-    return [*commands, *_start(house, now)]
-
-
-def _gone(house: House, party: PartyId, now: Now) -> list[Command]:
-    """Somebody may use the edge no more: neither they nor whom they let in, and nobody sees them."""
-    commands: list[Command] = []
-    for connection in _connections(house, party):
-        commands += leaving.close(house, connection, NOT_SIGNED_IN)
-    for own_visit in [v for v in house.visits.values() if v.guest.invited_by == party]:
-        commands += visit.end(house, own_visit, "host_gone", now)
-    for viewer in [c for c in house.connections.values() if party in c.sees and not c.closing]:
-        viewer.lose_sight_of(party)
-        told = (Tell(viewer.connection_id, lost_sight(viewer, party)),)
-        commands += [Narrowing((), told), Answer(told, viewer.connection_id)]
-    return commands
+def of_parties(house: House, parties: Iterable[PartyId], now: Now) -> list[Command]:
+    """Ask again about what these people have to do with."""
+    for party in parties:
+        _queue_party(house, party)
+    return _start(house, now)
 
 
 def clock(house: House, deadline: Deadline, now: Now) -> list[Command]:
@@ -175,16 +151,6 @@ def _again(house: House, kind: str, one: str, now: Now) -> list[Command]:
         return []
     ask_again = _connection_again if kind == "connection" else _sights_again
     return ask_again(house, connection, now)
-
-
-def people_known(house: House) -> tuple[Insider, ...]:
-    """Every insider who matters to something open, as last told of."""
-    known = dict(house.people)
-    for connection in house.connections.values():
-        for person in (connection.principal, connection.host):
-            if isinstance(person, Insider):
-                known[person.party] = person
-    return tuple(known.values())
 
 
 def _connections(house: House, party: PartyId) -> list[Connection]:

@@ -17,6 +17,7 @@ from broker.core import (
     media,
     negotiation,
     outage,
+    people,
     presence,
     review,
     run,
@@ -81,8 +82,10 @@ def handle(house: House, event: e.Event, now: Now) -> list[Command]:
             return review.policy_applied(house, event, now)
         case e.PolicyRefused():
             return review.policy_refused(house, event, now)
-        case e.PeopleChanged():
-            return review.people_changed(house, event, now)
+        case e.PeopleRead():
+            return people.people_read(house, event, now)
+        case e.DirectorySilent():
+            return people.directory_silent(house, event, now)
         case e.Stopping():
             return run.stopping(house, event, now)
         case e.MediaAllocated():
@@ -183,6 +186,10 @@ def _due(house: House, deadline: Deadline, now: Now) -> list[Command]:
             return invitation.expired(house, deadline, now)
         case "visit.expiry":
             return visit.expired(house, deadline, now)
+        case "directory.grace":
+            return people.grace_over(house, deadline, now)
+        case "directory.slice":
+            return people.next_silenced(house, deadline, now)
         case "outage.grace":
             return outage.grace_over(house, deadline, now)
         case "refusals.flush":

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import ssl
 from collections.abc import Iterator
+from pathlib import Path
 
+from auth.ldap_link import verifying_context
 from auth.ldif_people import read_people
 from auth.ldif_records import LdifError
 from auth.password_hash import PasswordHashError, parse_user_password
@@ -16,12 +18,13 @@ from config.settings import Settings
 def unusable_contents(settings: Settings) -> Iterator[ConfigurationError]:
     """Every reason why the directory, a recovery account or the certificate would not load. Missing files are
     told elsewhere."""
-    ldif_file = settings.directory.ldif_file
-    if ldif_file is not None and ldif_file.is_file():
+    if settings.directory.kind == "ldif":
+        yield from _unusable_people(settings.directory.ldif_file)
+    elif settings.ldap.ca_file is not None and settings.ldap.ca_file.is_file():
         try:
-            read_people(ldif_file.read_bytes())
-        except (LdifError, OSError) as refused:
-            yield ConfigurationError("settings", "directory.ldif_file", str(refused))
+            verifying_context(settings.ldap.ca_file)
+        except (ssl.SSLError, OSError) as refused:
+            yield ConfigurationError("settings", "ldap.ca_file", f"does not load: {_reason(refused)}")
     for number, account in enumerate(settings.emergency.recovery_accounts):
         try:
             parse_user_password(account.get_secret_value().partition(":")[2])
@@ -32,5 +35,16 @@ def unusable_contents(settings: Settings) -> Iterator[ConfigurationError]:
         try:
             server_context(certificate, key)
         except (ssl.SSLError, OSError) as refused:
-            reason = refused.reason if isinstance(refused, ssl.SSLError) else refused.strerror
-            yield ConfigurationError("settings", "tls.certificate_file", f"does not load: {reason}")
+            yield ConfigurationError("settings", "tls.certificate_file", f"does not load: {_reason(refused)}")
+
+
+def _unusable_people(ldif_file: Path | None) -> Iterator[ConfigurationError]:
+    if ldif_file is not None and ldif_file.is_file():
+        try:
+            read_people(ldif_file.read_bytes())
+        except (LdifError, OSError) as refused:
+            yield ConfigurationError("settings", "directory.ldif_file", str(refused))
+
+
+def _reason(refused: OSError) -> str | None:
+    return refused.reason if isinstance(refused, ssl.SSLError) else refused.strerror

@@ -39,7 +39,7 @@ from broker.core.events import CommitFailed, Event, MessageHeldBack, RecordResum
 from broker.core.gate import Receipt
 from broker.core.house import AdminSignIn, House, PolicyAlarm, PolicyInForce
 from broker.core.overview import LiveSession, emergency_overview, live_sessions
-from broker.core.review import people_known
+from broker.core.people import people_known
 from broker.policy.administration import Role
 from broker.policy.index import PolicyIndex
 from broker.policy.stop import Scope, Stop

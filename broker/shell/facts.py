@@ -50,12 +50,12 @@ class Facts:
         self._reader.shutdown(wait=True, cancel_futures=True)
 
     async def insider(self, party: PartyId) -> Insider | None:
-        """The active insider with this party id, as the directory knows them now. Raises
-        DirectoryUnavailable."""
+        """The insider with this party id, as the directory knows them now, unless their access has ended.
+        Raises DirectoryUnavailable."""
         if not party.startswith("u-"):
             return None
         entry = await self._directory.get(party.removeprefix("u-"))
-        return insider_of(entry) if entry is not None and entry.state is EntryState.ACTIVE else None
+        return insider_of(entry) if entry is not None and not entry.state.ends_access else None
 
     async def people(self) -> tuple[Insider, ...]:
         """The insiders that contact lists are made from. Raises DirectoryUnavailable."""

@@ -8,23 +8,21 @@ from pathlib import Path
 
 import structlog
 
-from auth.directory import DirectoryUnavailable
+from auth.directory import Directory, DirectoryUnavailable
 from auth.ldif import LdifDirectory
 from auth.ldif_records import LdifError
 from auth.principal import Insider, PartyId
-from broker.core.events import Event, PeopleChanged
-from broker.shell.facts import Facts
+from broker.core.events import DirectorySilent, Event, PeopleRead
+from broker.shell.facts import insider_of
 from broker.shell.settled_file import POLL_SECONDS, SettledFile
 
 log = structlog.get_logger(__name__)
 
+Present = Callable[[], Iterable[Insider]]
+
 
 async def watch_ldif(
-    directory: LdifDirectory,
-    path: Path,
-    facts: Facts,
-    present: Callable[[], Iterable[Insider]],
-    submit: Callable[[Event], None],
+    directory: LdifDirectory, path: Path, present: Present, submit: Callable[[Event], None]
 ) -> None:
     """Runs for ever: reads the directory's file again when it was changed, and tells what that means for
     people who are present. A file that cannot be read changes nobody."""
@@ -35,22 +33,43 @@ async def watch_ldif(
             continue
         try:
             await directory.reload()
-            event = await changes(facts, present())
-        except (LdifError, DirectoryUnavailable) as error:
+        except LdifError as error:
             log.critical("directory.not_reloaded", why=str(error))
             continue
-        if event.people or event.gone:
-            submit(event)
+        submit(await people_read(directory, present()))
 
 
-async def changes(facts: Facts, present: Iterable[Insider]) -> PeopleChanged:
-    """Of these people, who is another one now and who is gone. Raises DirectoryUnavailable."""
+async def watch_servers(
+    directory: Directory, poll_seconds: float, present: Present, submit: Callable[[Event], None]
+) -> None:
+    """Runs for ever: asks the directory's servers about everybody who is present, and tells what they say or
+    that they say nothing."""
+    answered = True
+    while True:
+        await asyncio.sleep(poll_seconds)
+        try:
+            submit(await people_read(directory, present()))
+            answered = True
+        except DirectoryUnavailable as unavailable:
+            if answered:
+                log.critical("directory.silent", why=str(unavailable))
+            answered = False
+            submit(DirectorySilent())
+
+
+async def people_read(directory: Directory, present: Iterable[Insider]) -> PeopleRead:
+    """What the directory says of these people now. Raises DirectoryUnavailable."""
+    known = {person.party: person for person in present if person.party.startswith("u-")}
+    entries = await directory.read([party.removeprefix("u-") for party in known])
     changed: list[Insider] = []
-    gone: list[PartyId] = []
-    for person in present:
-        now = await facts.insider(person.party)
-        if now is None:
-            gone.append(person.party)
-        elif now != person:
+    ended: list[tuple[PartyId, str]] = []
+    vanished: list[PartyId] = []
+    for party, person in known.items():
+        entry = entries.get(party.removeprefix("u-"))
+        if entry is None:
+            vanished.append(party)
+        elif entry.state.ends_access:
+            ended.append((party, entry.state.value))
+        elif (now := insider_of(entry)) != person:
             changed.append(now)
-    return PeopleChanged(tuple(changed), tuple(gone))
+    return PeopleRead(len(known), tuple(changed), tuple(ended), tuple(vanished))

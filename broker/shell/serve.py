@@ -17,6 +17,7 @@ from aiohttp import web
 
 from auth.directory import Directory
 from auth.invitation import NONCE_BYTES, InvitationSigner
+from auth.ldap import LdapDirectory
 from auth.ldif import LdifDirectory
 from auth.principal import PartyId
 from auth.recovery import RecoveryAccounts
@@ -51,7 +52,7 @@ from broker.shell.latch_watch import LatchWatch
 from broker.shell.latches import EMERGENCY_DIRECTORY, Latches
 from broker.shell.media import MADE_SECRET_BYTES, RelayMedia, running_media
 from broker.shell.metrics import Metrics
-from broker.shell.people import watch_ldif
+from broker.shell.people import watch_ldif, watch_servers
 from broker.shell.policy_file import PolicyFile
 from broker.shell.relay_metrics import RelayCollector
 from broker.shell.store import Entry, Store
@@ -100,6 +101,8 @@ def house_rules(settings: Settings) -> HouseRules:
         admin_sign_in_seconds=settings.admin.session_seconds,
         certificate_warning_seconds=settings.alarms.certificate_days * 86400,
         flood_refusals_per_minute=settings.alarms.refusals_per_minute,
+        directory_grace_seconds=settings.directory.outage_grace_seconds,
+        max_vanished_percent=settings.directory.max_vanished_percent,
     )
 
 
@@ -162,7 +165,10 @@ async def running_edge(settings: Settings, parts: Parts) -> AsyncIterator[Edge]:
             start(policy_file.watch())
         if isinstance(parts.directory, LdifDirectory) and settings.directory.ldif_file is not None:
             path = settings.directory.ldif_file
-            start(watch_ldif(parts.directory, path, facts, driver.present_people, driver.submit))
+            start(watch_ldif(parts.directory, path, driver.present_people, driver.submit))
+        if isinstance(parts.directory, LdapDirectory):
+            poll_seconds = settings.ldap.poll_seconds
+            start(watch_servers(parts.directory, poll_seconds, driver.present_people, driver.submit))
         driver.submit(await facts.started(latches.on_disk()))
         start(LatchWatch(latches, driver).run())
         start(hook.run())
@@ -187,6 +193,10 @@ async def running_edge(settings: Settings, parts: Parts) -> AsyncIterator[Edge]:
             driver.close()
             if not writer.stop(WRITER_STOP_SECONDS):
                 log.critical("record.incomplete", pending=driver.pending)
+
+
+def _answers(directory: LdapDirectory, server: str) -> bool:
+    return directory.servers()[server]
 
 
 def _zones(driver: Driver) -> list[str]:
@@ -310,6 +320,14 @@ def _watch(edge: Edge) -> None:
         "alarm",
         {name: partial(edge.driver.alarm_holds, name) for name in TABLE},
     )
+    if isinstance(edge.directory, LdapDirectory):
+        servers = edge.directory
+        edge.metrics.watch_each(
+            "turngate_directory_server_answers",
+            "1 while this server of the directory answers.",
+            "server",
+            {server: partial(_answers, servers, server) for server in servers.servers()},
+        )
     edge.metrics.registry.register(RelayCollector(edge.media.relay.counters))
 
 

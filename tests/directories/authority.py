@@ -60,9 +60,7 @@ class Authority:
         now = datetime.now(UTC)
         key = ec.generate_private_key(ec.SECP256R1())
         signed = (
-            _unsigned(
-                _common_name(name), self._name, key, valid_from or now - DAY, valid_until or now + DAY
-            )
+            _unsigned(_common_name(name), self._name, key, valid_from or now - DAY, valid_until or now + DAY)
             .add_extension(x509.SubjectAlternativeName([_host(host) for host in hosts]), critical=False)
             .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
             .add_extension(_key_usage(signs_certificates=False), critical=True)
@@ -84,16 +82,12 @@ class Authority:
     def expired(self, name: str, *hosts: str) -> ServerCertificate:
         """It ran out an hour ago."""
         now = datetime.now(UTC)
-        return self.certificate(
-            name, *hosts, valid_from=now - 2 * DAY, valid_until=now - timedelta(hours=1)
-        )
+        return self.certificate(name, *hosts, valid_from=now - 2 * DAY, valid_until=now - timedelta(hours=1))
 
     def not_yet_valid(self, name: str, *hosts: str) -> ServerCertificate:
         """It becomes valid in an hour."""
         now = datetime.now(UTC)
-        return self.certificate(
-            name, *hosts, valid_from=now + timedelta(hours=1), valid_until=now + 2 * DAY
-        )
+        return self.certificate(name, *hosts, valid_from=now + timedelta(hours=1), valid_until=now + 2 * DAY)
 
 
 def _unsigned(

@@ -8,18 +8,19 @@ import os
 import re
 from collections.abc import Mapping, Sequence
 
+Value = str | bytes
 _PLAIN = re.compile(r"[!-9;=-~][ -~]*(?<! )")
 
 
-def entry(dn: str, attributes: Mapping[str, str | Sequence[str]]) -> str:
+def entry(dn: str, attributes: Mapping[str, Value | Sequence[Value]]) -> str:
     """One entry, ended by an empty line. Values that LDIF cannot show plainly are in base64."""
     lines = [_line("dn", dn)]
     for name, values in attributes.items():
-        lines += [_line(name, value) for value in ([values] if isinstance(values, str) else values)]
+        lines += [_line(name, value) for value in ([values] if isinstance(values, str | bytes) else values)]
     return "\n".join(lines) + "\n\n"
 
 
-def change(dn: str, operation: str, attribute: str, *values: str) -> str:
+def change(dn: str, operation: str, attribute: str, *values: Value) -> str:
     """A modification of one attribute: `operation` is add, delete or replace."""
     lines = [_line("dn", dn), "changetype: modify", f"{operation}: {attribute}"]
     return "\n".join([*lines, *(_line(attribute, value) for value in values), "-"]) + "\n\n"
@@ -37,7 +38,9 @@ def escaped(value: str) -> str:
     return re.sub(r'[,+"\\<>;=#]|^ | $', lambda found: f"\\{ord(found[0]):02X}", value)
 
 
-def _line(name: str, value: str) -> str:
-    if _PLAIN.fullmatch(value):
-        return f"{name}: {value}"
-    return f"{name}:: {base64.b64encode(value.encode()).decode()}"
+def _line(name: str, value: Value) -> str:
+    if isinstance(value, str):
+        if _PLAIN.fullmatch(value):
+            return f"{name}: {value}"
+        value = value.encode()
+    return f"{name}:: {base64.b64encode(value).decode()}"

@@ -11,6 +11,7 @@ from urllib.parse import quote
 
 from tests.directories.authority import ServerCertificate
 from tests.directories.ldif import change, entry, escaped, hashed
+from tests.directories.population import MEMBERS, NAMES, PASSWORD, SERVICE_PASSWORD
 from tests.directories.server_process import ServerProcess, free_port, run
 
 BASE = "dc=agency,dc=example"
@@ -18,38 +19,6 @@ PEOPLE = f"ou=people,{BASE}"
 BRANCH = f"ou=branch,{BASE}"
 GROUPS = f"ou=groups,{BASE}"
 SERVICE = f"cn=turngate,ou=services,{BASE}"
-SERVICE_PASSWORD = "service account's own"
-PASSWORD = "correct horse battery"
-
-ODD_NAME = 'Müller, "x" (y)*\\'
-CONTROL_NAME = "Ron\r\n\x1b[31mred\x07"
-
-# Everybody of ou=people by login, with the name shown; the password is PASSWORD. `odd` and `robot` have their
-# names in their DNs, the others their logins.
-NAMES = {
-    "ada": "Ada Byron",
-    "bert": "Bert Brecht",
-    "carl": "Carl Gauss",
-    "dora": "Dora Maar",
-    "locked": "Lou Locked",
-    "mustchange": "Mia Mustchange",
-    "expired": "Ed Expired",
-    "early": "Eve Early",
-    "odd": ODD_NAME,
-    "robot": CONTROL_NAME,
-    "twin": "Twin of the people",
-}
-
-# Members by group: logins, or other groups with an @ before them. `left` and `right` are a circle.
-MEMBERS = {
-    "inner": ("ada", "odd"),
-    "outer": ("@inner", "bert"),
-    "outermost": ("@outer",),
-    "left": ("@right", "ada"),
-    "right": ("@left", "carl"),
-    "lonely": ("dora",),
-}
-
 _CONFIGURATION = """
 include /etc/ldap/schema/core.schema
 include /etc/ldap/schema/cosine.schema
@@ -113,7 +82,18 @@ class Slapd:
 
     def read(self, dn: str, *attributes: str) -> str:
         """The entry's LDIF, as root; operational attributes only when they are named."""
-        return run("ldapsearch", *self._as_root(), "-LLL", "-o", "ldif-wrap=no", "-s", "base", "-b", dn, *("(objectClass=*)", *attributes))
+        return run(
+            "ldapsearch",
+            *self._as_root(),
+            "-LLL",
+            "-o",
+            "ldif-wrap=no",
+            "-s",
+            "base",
+            "-b",
+            dn,
+            *("(objectClass=*)", *attributes),
+        )
 
     def add_people(self, count: int) -> None:
         """`count` people more, p0 and following, all with one hash of PASSWORD."""
@@ -121,7 +101,10 @@ class Slapd:
         self.add("".join(_person(f"p{n}", f"Person {n}", PEOPLE, secret) for n in range(count)))
 
     def set_password(self, dn: str, password: str) -> None:
-        self.replace(dn, "userPassword", hashed(password))
+        """To stay: the server would have a password of an administrator's changed at once."""
+        self.modify(
+            change(dn, "replace", "userPassword", hashed(password)) + change(dn, "replace", "pwdReset")
+        )
 
     def lock(self, dn: str) -> None:
         """As an administrator locks an account: until it is unlocked."""
@@ -166,12 +149,14 @@ def running_slapd(
     lockout_duration_seconds: int = 0,
     tls_required: bool = False,
 ) -> Iterator[Slapd]:
-    """A server that answers, with the base population.
+    """A server that answers, with the population, and beside it:
 
+    `early`, whose password becomes valid in 2099, and `twin`, a login that both PEOPLE and BRANCH have.
     With a certificate it speaks ldaps and StartTLS; `tls_required` refuses a simple bind without them with
-    confidentialityRequired (13). An interval or duration of 0 means for ever. `directory` has to be empty.
+    confidentialityRequired (13). An interval or duration of 0 means for ever.
+    `directory` has to be empty or not there.
     """
-    (directory / "data").mkdir()
+    (directory / "data").mkdir(parents=True)
     port, ldaps_port = free_port(address), free_port(address)
     configuration = directory / "slapd.conf"
     configuration.write_text(
@@ -212,7 +197,7 @@ def running_slapd(
 
 
 def person(login: str, parent: str = PEOPLE) -> str:
-    """The DN of somebody of the base population or of `add_people`."""
+    """Somebody's DN: `odd` and `robot` of the population have their names in it, the others their logins."""
     if login in ("odd", "robot"):
         return f"cn={escaped(NAMES[login])},{parent}"
     return f"uid={login},{parent}"
@@ -259,7 +244,8 @@ def _population(max_failures: int, failure_count_interval_seconds: int, lockout_
         "userPassword": hashed(SERVICE_PASSWORD),
     }
     people = [_person(login, name, PEOPLE, secret) for login, name in NAMES.items()]
-    people.append(_person("twin", "Twin of the branch", BRANCH, secret))
+    people += [_person("early", "Eve Early", PEOPLE, secret)]
+    people += [_person("twin", "Twin Brother", parent, secret) for parent in (PEOPLE, BRANCH)]
     groups = [
         entry(
             group_dn(name),

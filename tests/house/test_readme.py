@@ -162,7 +162,7 @@ def shell_sources() -> str:
     return "\n".join(
         tracked.text(path)
         for path in tracked.files()
-        if path.endswith(".py") and path.startswith(("broker/shell/", "relay/"))
+        if path.endswith(".py") and path.startswith(("auth/", "broker/shell/", "relay/"))
     )
 
 

@@ -244,8 +244,8 @@ class World:
         changes: list[e.Event] = [
             e.PolicyApplied(POLICIES[a % len(POLICIES)], "file"),
             e.PolicyRefused("0" * 64, ("rules[0].id: taken",)),
-            e.PeopleChanged((changed,)),
-            e.PeopleChanged((), (somebody.party,)),
+            e.PeopleRead(1, (changed,)),
+            e.PeopleRead(1, vanished=(somebody.party,)),
         ]
         self.run(changes[3 if b % 13 == 0 else b % 3])
 

@@ -9,16 +9,19 @@ from pathlib import Path
 import pytest
 
 from auth.personal import Personal
+from auth.principal import PartyId
 from broker.core.alarms import CLOCK_STEADY_SECONDS, TABLE, AlarmRow, alarms_overview
 from broker.core.clock import Now
 from broker.core.commands import SoundAlarm
 from broker.core.events import (
     CertificateSeen,
     CommitFailed,
+    DirectorySilent,
     EntryRefused,
     LatchMissing,
     MediaCount,
     MediaCounted,
+    PeopleRead,
     PolicyApplied,
     PolicyRefused,
     RecordResumed,
@@ -71,6 +74,10 @@ def jumps(play: Playbook) -> None:
     play.now = Now(play.now.wall_ms - 3_600_000, play.now.monotonic_seconds)
 
 
+def vanish(play: Playbook) -> None:
+    play >> PeopleRead(6, vanished=tuple(PartyId(f"u-{number}") for number in range(6)))
+
+
 CASES: dict[str, tuple[Callable[[Playbook], object], Callable[[Playbook], object]]] = {
     "record_unavailable": (fails, lambda play: play >> RecordResumed(0)),
     "policy_refused": (refuses, lambda play: play >> PolicyApplied(play.house.gate.policy, "file")),
@@ -82,6 +89,8 @@ CASES: dict[str, tuple[Callable[[Playbook], object], Callable[[Playbook], object
         expires,
         lambda play: play >> CertificateSeen(play.now.wall_seconds + 90 * DAY),
     ),
+    "directory_silent": (lambda play: play >> DirectorySilent(), lambda play: play >> PeopleRead(0)),
+    "people_vanished": (vanish, lambda play: play >> PeopleRead(6)),
     "clock_jumped": (jumps, lambda play: play.later(CLOCK_STEADY_SECONDS)),
 }
 

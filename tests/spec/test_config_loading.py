@@ -130,7 +130,7 @@ def test_a_wrong_value_that_a_later_source_replaces_is_no_mistake(tmp_path: Path
         ("[calls]\nring_timeout_seconds = 7.5\n", "calls.ring_timeout_seconds: must be a whole number"),
         ("[calls]\nring_timeout_seconds = inf\n", "calls.ring_timeout_seconds: must be a whole number"),
         ("[guests]\ncontact_text = 7\n", "guests.contact_text: must be text"),
-        ('[directory]\nkind = "ldap"\n', "directory.kind: must be 'ldif'"),
+        ('[directory]\nkind = "ldap"\n', "directory.kind: must be 'ldif', 'openldap' or 'active_directory'"),
         (
             '[tls]\ncertificate_file = ""\n',
             "tls.certificate_file: names no file; leave the setting out instead",

@@ -2,7 +2,8 @@
 
 import pytest
 
-from auth.ldif_records import MAX_FILE_BYTES, MAX_LINE_BYTES, LdifError, has_control_characters, parse_ldif
+from auth.control_characters import has_control_characters
+from auth.ldif_records import MAX_FILE_BYTES, MAX_LINE_BYTES, LdifError, parse_ldif
 
 
 def _read(text: str) -> list[tuple[int, str, list[tuple[int, str, bytes]]]]:

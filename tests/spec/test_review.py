@@ -11,14 +11,13 @@ import pytest
 from broker.core.client_frames import CallShare, CallUnshare, PresenceSet
 from broker.core.clock import Now
 from broker.core.commands import LimitMedia, Narrowing, ShareBandwidth, WithdrawMedia
-from broker.core.errors import NOT_SIGNED_IN, POLICY_REFUSED, SIGNED_OUT
-from broker.core.events import PeopleChanged, PolicyApplied, PolicyRefused, Started
+from broker.core.errors import POLICY_REFUSED
+from broker.core.events import PolicyApplied, PolicyRefused, Started
 from broker.core.frames import (
     CallEnded,
     CallShareEnded,
     ContactGone,
     Error,
-    LobbyRefused,
     MediaLimit,
     PresenceStatus,
 )
@@ -247,61 +246,6 @@ class TestANewPolicy:
         assert 0 < len(left) < 150
         play.later(0)
         assert all(play.house.connections[c.connection_id].closing for c in everyone)
-
-
-class TestPeople:
-    def test_who_leaves_the_group_loses_the_call_that_it_allowed(self) -> None:
-        members = SIGN_IN + rule("members", EVERYTHING, who='{ groups = ["ext"] }')
-        play = Playbook(members)
-        ada, bob = play.person("ada", "ext"), play.person("bob", "ext")
-        play.talking(ada, bob)
-        outcome = play >> PeopleChanged((replace(ada.insider, groups=frozenset()),))
-        assert outcome.frame(CallEnded).code == "POLICY_DEFAULT_DENY"
-        assert play.house.calls == {}
-
-    def test_who_moves_into_a_high_zone_loses_their_guests(self) -> None:
-        vault = '[[zones]]\nid = "vault"\nnetworks = ["10.7.0.0/16"]\nsensitivity = "high"\n'
-        play = Playbook()
-        ada = play.person("ada")
-        guest = play.admitted(ada)
-        call_id = play.talking(ada, guest)
-        play >> applied(OPEN_POLICY + vault)
-        assert not play.house.connections[ada.connection_id].closing
-        assert call_id not in play.house.calls
-        assert play.house.connections[guest.connection_id].closing
-
-    def test_nobody_elses_connections_are_asked_about(self) -> None:
-        play = Playbook()
-        ada, bob = play.person("ada"), play.person("bob")
-        play.person("cid")
-        play.asked.clear()
-        play >> PeopleChanged((ada.insider,))
-        signed_in = [q.actor.principal for q in play.asked if q.action is Action.EDGE_SIGNIN]
-        assert signed_in == [ada.insider]
-        assert bob.insider not in signed_in
-
-    def test_who_is_gone_is_disconnected_and_so_are_their_guests_for_good(self) -> None:
-        play = Playbook()
-        ada = play.person("ada")
-        guest = play.admitted(ada)
-        assert (
-            play
-            >> PeopleChanged((), (ada.party,))
-            << ada.closed(NOT_SIGNED_IN)
-            << guest.told(PresenceStatus, status="offline")
-            << guest.told(LobbyRefused)
-            << guest.closed(SIGNED_OUT)
-        )
-        assert guest.party not in play.house.visits
-
-    def test_who_is_gone_is_nobodys_contact_any_more(self) -> None:
-        play = Playbook()
-        ada, bob = play.person("ada"), play.person("bob")
-        outcome = play >> PeopleChanged((), (ada.party,))
-        gone = bob.told(ContactGone, party=ada.party)
-        offline = bob.told(PresenceStatus, party=ada.party, status="offline")
-        assert outcome << ada.closed(NOT_SIGNED_IN) << offline << gone << gone
-        assert ada.party not in play.house.connections[bob.connection_id].sees
 
 
 class TestTheHour:

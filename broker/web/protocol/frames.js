@@ -9,7 +9,7 @@
 
 /** @typedef {"insider" | "guest"} Kind */
 
-/** @typedef {"hung_up" | "declined" | "cancelled" | "answered_elsewhere" | "no_answer" | "party_left" | "time_limit" | "policy" | "operator" | "record_unavailable" | "edge_stopping" | "emergency_stop"} EndReason */
+/** @typedef {"hung_up" | "declined" | "cancelled" | "answered_elsewhere" | "no_answer" | "party_left" | "time_limit" | "policy" | "operator" | "access_ended" | "directory_silent" | "record_unavailable" | "edge_stopping" | "emergency_stop"} EndReason */
 
 /** @typedef {"stopped" | "time_limit" | "policy" | "record_unavailable" | "emergency_stop"} ShareEndReason */
 

@@ -15,6 +15,8 @@ export const END_REASONS = {
   time_limit: "The call reached the longest time allowed.",
   policy: "The call was ended by the organisation's rules.",
   operator: "The call was ended by an operator of the organisation.",
+  access_ended: "The call has ended: your account may not be used here any more.",
+  directory_silent: "The call was ended because the organisation's directory does not answer.",
   record_unavailable: "The call was ended because it could no longer be put on record.",
   edge_stopping: "The call ended because the edge is stopping.",
   emergency_stop: "The call was ended by an emergency stop of the organisation.",

@@ -1,0 +1,241 @@
+"""The servers of one directory: which of them is asked, and what happens when it does not answer.
+
+The first healthy one in the order of the settings is asked. A failure of the network makes a server
+unhealthy: it is passed over until a look at it, by a thread of its own, finds it well. So nobody waits twice
+for a server that hangs, and where none is healthy the answer is given at once. What a server says, however
+bad, is an answer: no other server is asked for a better one.
+"""
+
+from __future__ import annotations
+
+import ssl
+import threading
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+import structlog
+
+from auth.directory import DirectoryUnavailable
+from auth.ldap_link import AnswerError, BindResult, LdapLink, LdapServer, LinkError
+
+log = structlog.get_logger(__name__)
+
+Found = TypeVar("Found")
+
+LOOK_AGAIN_SECONDS = 15.0
+"""After which an unhealthy server is looked at again while another one answers."""
+LOOK_AGAIN_SOON_SECONDS = 1.0
+"""The same while none does."""
+LOOK_AGAIN_LATE_SECONDS = 60.0
+"""The same of one that refuses the service account."""
+MAX_IDLE_LINKS = 8
+"""Of one server, kept for the next search."""
+
+
+@dataclass(slots=True)
+class _Server:
+    where: LdapServer
+    failed_at: float | None = None
+    """None while it is healthy."""
+    look_after_seconds: float | None = None
+    """Set where a look has to wait for longer than usual."""
+    idle: list[LdapLink] = field(default_factory=list)
+
+    def look_after(self, *, none_is_well: bool) -> float:
+        """How long after its failure it is looked at again."""
+        if self.look_after_seconds is not None:
+            return self.look_after_seconds
+        return LOOK_AGAIN_SOON_SECONDS if none_is_well else LOOK_AGAIN_SECONDS
+
+
+class Attempt:
+    """Work that talks to servers, as long as somebody waits for it. Abandoned, the link it waits for is cut,
+    so that its thread is free."""
+
+    def __init__(self) -> None:
+        self.abandoned = False
+        self._link: LdapLink | None = None
+
+    def uses(self, link: LdapLink) -> None:
+        """From now on this link is waited for. Raises LinkError where nobody waits any longer."""
+        self._link = link
+        if self.abandoned:
+            raise LinkError("abandoned")
+
+    def done(self) -> None:
+        """The link is waited for no more."""
+        self._link = None
+
+    def abandon(self) -> None:
+        """Nobody waits for it any longer. Called from any thread, also after the end."""
+        self.abandoned = True
+        link = self._link
+        if link is not None:
+            link.cut()
+
+
+class LdapServers:
+    """All methods but `close` block and are called from threads; any number at once."""
+
+    def __init__(
+        self,
+        servers: Sequence[LdapServer],
+        context: ssl.SSLContext,
+        service: tuple[str, bytes],
+        timeout_seconds: int,
+    ) -> None:
+        """`service` is the name and password of the account that reads."""
+        self._servers = [_Server(where) for where in servers]
+        self._context = context
+        self._service = service
+        self._timeout_seconds = timeout_seconds
+        self._lock = threading.Lock()
+        self._looker = ThreadPoolExecutor(1, thread_name_prefix="ldap-look")
+        self._looking = False
+        self._closed = False
+
+    def search(self, attempt: Attempt, work: Callable[[LdapLink], Found]) -> Found:
+        """What `work` finds over a link of the service account. Raises DirectoryUnavailable."""
+        for server in self._healthy():
+            try:
+                return self._searched(server, attempt, work)
+            except LinkError as error:
+                self._failed(server, attempt, error)
+        raise DirectoryUnavailable("no server of the directory answers")
+
+    def bind_as(self, attempt: Attempt, dn: str, password: bytes) -> BindResult:
+        """What a server says to this password. It is sent once and to one server: where that one does not
+        answer, nobody knows whether it counted a failure. Raises DirectoryUnavailable."""
+        for server in self._healthy():
+            link = LdapLink(server.where, self._context, self._timeout_seconds)
+            sent = False
+            try:
+                attempt.uses(link)
+                link.open()
+                sent = True
+                return link.bind(dn, password)
+            except LinkError as error:
+                self._failed(server, attempt, error)
+                if sent:
+                    raise DirectoryUnavailable(f"{server.where} did not answer a bind") from None
+            finally:
+                attempt.done()
+                link.close()
+        raise DirectoryUnavailable("no server of the directory answers")
+
+    def states(self) -> dict[str, bool]:
+        """Which servers are healthy, by address."""
+        return {str(server.where): server.failed_at is None for server in self._servers}
+
+    def close(self) -> None:
+        """End every idle link and the thread that looks at unhealthy servers."""
+        self._closed = True
+        self._looker.shutdown(cancel_futures=True)
+        for server in self._servers:
+            while server.idle:
+                server.idle.pop().close()
+
+    # --- one server -----------------------------------------------------------------------------------------
+
+    def _searched(self, server: _Server, attempt: Attempt, work: Callable[[LdapLink], Found]) -> Found:
+        while True:
+            link, is_new = self._link(server)
+            try:
+                attempt.uses(link)
+                if is_new:
+                    self._enter(server, link)
+                found = work(link)
+            except LinkError as error:
+                link.close()
+                # Servers close links that were idle for long: that says nothing about the server.
+                if is_new or error.timed_out or attempt.abandoned:
+                    raise
+            except AnswerError as error:
+                link.close()
+                raise DirectoryUnavailable(f"{server.where} answered a search with {error}") from None
+            except BaseException:
+                link.close()
+                raise
+            else:
+                self._keep(server, link)
+                return found
+            finally:
+                attempt.done()
+
+    def _link(self, server: _Server) -> tuple[LdapLink, bool]:
+        """An idle link, or a new one that is not open yet, and which of the two."""
+        try:
+            return server.idle.pop(), False
+        except IndexError:
+            return LdapLink(server.where, self._context, self._timeout_seconds), True
+
+    def _enter(self, server: _Server, link: LdapLink) -> None:
+        """Connect as the service account."""
+        link.open()
+        result = link.bind(*self._service)
+        if not result.accepted:
+            # Asked again and again, the directory would lock the account.
+            server.look_after_seconds = LOOK_AGAIN_LATE_SECONDS
+            raise LinkError(f"the service account is refused (result {result.code})")
+
+    def _keep(self, server: _Server, link: LdapLink) -> None:
+        if self._closed or server.failed_at is not None or len(server.idle) >= MAX_IDLE_LINKS:
+            link.close()
+        else:
+            server.idle.append(link)
+
+    # --- health ---------------------------------------------------------------------------------------------
+
+    def _healthy(self) -> list[_Server]:
+        self._look_again()
+        return [server for server in self._servers if server.failed_at is None]
+
+    def _failed(self, server: _Server, attempt: Attempt, error: LinkError) -> None:
+        """Raises DirectoryUnavailable where it was us who cut the link."""
+        if attempt.abandoned and not error.timed_out:
+            raise DirectoryUnavailable("nobody waits for it any longer")
+        with self._lock:
+            was_healthy, server.failed_at = server.failed_at is None, time.monotonic()
+        while server.idle:
+            server.idle.pop().close()
+        if was_healthy:
+            log.error("directory.server_failed", server=str(server.where), why=str(error))
+
+    def _look_again(self) -> None:
+        """Begin a look at unhealthy servers that are due one, unless one is under way."""
+        now = time.monotonic()
+        with self._lock:
+            none_is_well = all(server.failed_at is not None for server in self._servers)
+            due = [
+                server
+                for server in self._servers
+                if server.failed_at is not None
+                and now - server.failed_at >= server.look_after(none_is_well=none_is_well)
+            ]
+            if not due or self._looking or self._closed:
+                return
+            self._looking = True
+        try:
+            self._looker.submit(self._look, due)
+        except RuntimeError:  # closed between the two lines
+            self._looking = False
+
+    def _look(self, servers: Sequence[_Server]) -> None:
+        try:
+            for server in servers:
+                link = LdapLink(server.where, self._context, self._timeout_seconds)
+                server.look_after_seconds = None
+                try:
+                    self._enter(server, link)
+                except LinkError:
+                    link.close()
+                    server.failed_at = time.monotonic()
+                else:
+                    server.failed_at = None
+                    self._keep(server, link)
+                    log.warning("directory.server_well", server=str(server.where))
+        finally:
+            self._looking = False

@@ -1,0 +1,126 @@
+"""People: what the directory says of everybody who has something open, and what ends when it says that they
+may no longer, or says nothing at all.
+
+Whoever is disabled loses everything at once. Whoever has vanished does so too, unless very many have at once:
+then it is rather the directory, or somebody's filter, that is wrong, and somebody has to look.
+"""
+
+from __future__ import annotations
+
+from auth.principal import Guest, Insider, PartyId
+from broker.core import administration, calling, leaving, review, visit
+from broker.core.clock import Deadline, Now
+from broker.core.commands import Answer, Command, EndSignInsOf, Narrowing, Tell
+from broker.core.errors import ACCESS_ENDED, DIRECTORY_SILENT, ErrorRow
+from broker.core.events import DirectorySilent, PeopleRead
+from broker.core.frame_fields import EndReason
+from broker.core.house import Connection, House
+from broker.core.presence import lost_sight
+from broker.core.recording import draft
+
+MAY_ALWAYS_VANISH = 5
+"""So many people at once are no mass removal, whatever their part of all."""
+SLICE = 64
+"""People who lose what they have open within one event, once the directory has been silent for too long."""
+
+
+def people_read(house: House, event: PeopleRead, now: Now) -> list[Command]:
+    """The directory answered."""
+    house.directory_silent = None
+    house.silenced.clear()
+    commands: list[Command] = []
+    for party, state in event.ended:
+        commands += _access_ended(house, party, f"account_{state}", now)
+    most = max(MAY_ALWAYS_VANISH, event.asked * house.rules.max_vanished_percent // 100)
+    house.vanished = len(event.vanished) if len(event.vanished) > most else 0
+    if not house.vanished:
+        for party in event.vanished:
+            commands += _access_ended(house, party, "account_removed", now)
+    for person in event.changed:
+        house.people[person.party] = person
+        for connection in house.connections.values():
+            if connection.party == person.party:
+                connection.principal = person
+            elif _host_of(connection) == person.party:
+                connection.host = person
+    return [*commands, *review.of_parties(house, [person.party for person in event.changed], now)]
+
+
+def directory_silent(house: House, event: DirectorySilent, now: Now) -> list[Command]:
+    """It did not answer: what is open goes on for the grace of the settings."""
+    if house.directory_silent is None:
+        house.directory_silent = now.monotonic_seconds
+        house.deadlines.add(now, house.rules.directory_grace_seconds, "directory.grace", "")
+    return []
+
+
+def grace_over(house: House, deadline: Deadline, now: Now) -> list[Command]:
+    """Nobody can say any longer who may have something open: everybody of the directory loses it, some at a
+    time. They may sign in again, or come back with the sign-in they have, once it answers."""
+    since = house.directory_silent
+    if since is None or now.monotonic_seconds - since < house.rules.directory_grace_seconds:
+        return []  # it answered in between
+    house.silenced.extend(
+        dict.fromkeys(c.party for c in house.connections.values() if isinstance(c.principal, Insider))
+    )
+    return next_silenced(house, deadline, now)
+
+
+def next_silenced(house: House, deadline: Deadline, now: Now) -> list[Command]:
+    """Some more of them."""
+    commands: list[Command] = []
+    for _ in range(min(SLICE, len(house.silenced))):
+        party = house.silenced.popleft()
+        commands += _everything_ends(house, party, "directory_silent", DIRECTORY_SILENT, now)
+    if house.silenced:
+        house.deadlines.add(now, 0, "directory.slice", "")
+    return commands
+
+
+def _access_ended(house: House, party: PartyId, reason: str, now: Now) -> list[Command]:
+    """Somebody may use the edge no more: neither they nor whom they let in, and nobody sees them."""
+    house.people.pop(party, None)
+    for connection in _connections(house, party):
+        house.end_token(connection.token_digest, house.rules.sign_in_seconds, now)
+    record = draft("auth.ended", user=party, reason=reason)
+    ended = _everything_ends(house, party, "access_ended", ACCESS_ENDED, now)
+    return [*ended, Narrowing((), (), (record,), (EndSignInsOf(party),))]
+
+
+def _everything_ends(
+    house: House, party: PartyId, reason: EndReason, row: ErrorRow, now: Now
+) -> list[Command]:
+    """Media first."""
+    commands: list[Command] = [
+        calling.end(house, call, reason, party)
+        for call in list(house.calls.values())
+        if party in call.grant.parties
+    ]
+    for connection in _connections(house, party):
+        commands += leaving.close(house, connection, row)
+    commands += administration.end_all_of(house, party, reason)
+    for own_visit in [v for v in house.visits.values() if v.guest.invited_by == party]:
+        commands += visit.end(house, own_visit, "host_gone", now)
+    for viewer in [c for c in house.connections.values() if party in c.sees and not c.closing]:
+        viewer.lose_sight_of(party)
+        told = (Tell(viewer.connection_id, lost_sight(viewer, party)),)
+        commands += [Narrowing((), told), Answer(told, viewer.connection_id)]
+    return commands
+
+
+def people_known(house: House) -> tuple[Insider, ...]:
+    """Every insider who matters to something open, as last told of."""
+    known = dict(house.people)
+    for connection in house.connections.values():
+        for person in (connection.principal, connection.host):
+            if isinstance(person, Insider):
+                known[person.party] = person
+    return tuple(known.values())
+
+
+def _connections(house: House, party: PartyId) -> list[Connection]:
+    return [house.connections[connection_id] for connection_id in house.by_party.get(party, ())]
+
+
+def _host_of(connection: Connection) -> PartyId | None:
+    return connection.principal.invited_by if isinstance(connection.principal, Guest) else None

@@ -1,0 +1,90 @@
+"""The servers that the tests of this directory share, started once and stopped at the end."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AsyncExitStack
+from pathlib import Path
+
+import pytest
+
+from auth.ldap import LdapDirectory
+from config.ldap import LdapSettings
+from tests.directories import samba as ad
+from tests.directories import slapd as openldap
+from tests.directories.authority import Authority, ServerCertificate
+from tests.directories.population import SERVICE_PASSWORD
+from tests.directories.samba import Samba, running_samba
+from tests.directories.slapd import Slapd, running_slapd
+
+OpenDirectory = Callable[..., LdapDirectory]
+"""(kind, servers, settings by name) -> a directory that is closed when the test ends."""
+
+_BASES = {
+    "openldap": (openldap.SERVICE, openldap.PEOPLE, openldap.GROUPS),
+    "active_directory": (ad.SERVICE, ad.PEOPLE, ad.GROUPS),
+}
+
+
+@pytest.fixture(scope="session")
+def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
+    return Authority(tmp_path_factory.mktemp("authority"))
+
+
+@pytest.fixture(scope="session")
+def certificate(authority: Authority) -> ServerCertificate:
+    return authority.certificate("server", "127.0.0.1", "localhost")
+
+
+@pytest.fixture(scope="session")
+def slapd(tmp_path_factory: pytest.TempPathFactory, certificate: ServerCertificate) -> Iterator[Slapd]:
+    with running_slapd(tmp_path_factory.mktemp("slapd"), certificate) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def samba(tmp_path_factory: pytest.TempPathFactory, authority: Authority) -> Iterator[Samba]:
+    def certificate_for(address: str) -> ServerCertificate:
+        return authority.certificate("samba", address)
+
+    with running_samba(tmp_path_factory.mktemp("samba") / "dc", certificate_for) as server:
+        yield server
+
+
+@pytest.fixture
+async def open_directory(authority: Authority) -> AsyncIterator[OpenDirectory]:
+    async with AsyncExitStack() as stack:
+
+        def opened(
+            kind: str,
+            *servers: str,
+            grace: float = 0,
+            clock: Callable[[], float] | None = None,
+            **more: object,
+        ) -> LdapDirectory:
+            directory = LdapDirectory(
+                kind,
+                ldap_settings(kind, authority.path, *servers, **more),
+                outage_grace_seconds=grace,
+                **({"clock": clock} if clock is not None else {}),
+            )
+            stack.push_async_callback(directory.close)
+            return directory
+
+        yield opened
+
+
+def ldap_settings(kind: str, ca_file: Path, *servers: str, **more: object) -> LdapSettings:
+    """For servers with the population of these tests."""
+    service, people, groups = _BASES[kind]
+    return LdapSettings.model_validate(
+        {
+            "servers": servers,
+            "ca_file": ca_file,
+            "bind_dn": service,
+            "bind_password": SERVICE_PASSWORD,
+            "people_base": people,
+            "groups_base": groups,
+            **more,
+        }
+    )
