@@ -143,7 +143,7 @@ class LdapSettings(Section):
         json_schema_extra={"unit": "threads"},
     )
     poll_seconds: int = Field(
-        default=5,
+        default=3,
         ge=1,
         le=60,
         description="How often the directory is asked about everybody who has something open. Whoever is "

@@ -12,10 +12,9 @@ from config.policy.loading import PolicyErrors, load_policy
 from config.schema import declarations
 from config.settings import Settings
 
-_REQUIRED = (
+_REQUIRED_FIRST = (
     (("tls", "certificate_file"), "is needed: only the demo makes a certificate of its own"),
     (("tls", "private_key_file"), "is needed: only the demo makes a certificate of its own"),
-    (("policy", "file"), "is needed: without a policy nothing is allowed"),
 )
 _REQUIRED_BY_KIND = {
     "ldif": ((("directory", "ldif_file"), "is needed: it says who may sign in"),),
@@ -27,13 +26,14 @@ _REQUIRED_BY_KIND = {
         (("ldap", "groups_base"), "is needed: it says where groups are"),
     ),
 }
+_REQUIRED_LAST = ((("policy", "file"), "is needed: without a policy nothing is allowed"),)
 _MADE_WHEN_MISSING = {("audit", "signing_key_file"), ("audit", "heads_file")}
 
 
 def missing_for_service(settings: Settings) -> Iterator[ConfigurationError]:
     """Every reason why `turngate serve` would refuse these settings. Reads the files they name."""
     kind = "ldif" if settings.directory.kind == "ldif" else "ldap"
-    for path, reason in (*_REQUIRED, *_REQUIRED_BY_KIND[kind]):
+    for path, reason in (*_REQUIRED_FIRST, *_REQUIRED_BY_KIND[kind], *_REQUIRED_LAST):
         if _value(settings, path) in (None, ()):
             yield ConfigurationError("settings", ".".join(path), reason)
     threshold = settings.ldap.lockout_threshold

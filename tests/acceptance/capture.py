@@ -86,6 +86,15 @@ def capturing(prefix: Sequence[str], interface: str, file: Path, only: str = "")
     _read(file.read_bytes(), capture)
 
 
+def forwarded(capture: Capture, relay_port: int) -> list[Packet]:
+    """The media that the relay passed on."""
+    return [
+        packet
+        for packet in capture.packets
+        if packet.protocol == UDP and packet.source.port == relay_port and 0x40 <= packet.payload[0] <= 0x4F
+    ]
+
+
 def _read(pcap: bytes, capture: Capture) -> None:
     assert pcap[:4] == _PCAP_MICROSECONDS
     assert struct.unpack_from("<I", pcap, 20) == (_ETHERNET,)

@@ -20,7 +20,7 @@ from broker.client.http import redeem, sign_in
 from broker.client.invitations import split_link
 from broker.client.participant import Participant, join
 from broker.core.frames import InsiderWelcome
-from tests.acceptance.capture import UDP, Capture, Packet, capturing
+from tests.acceptance.capture import capturing, forwarded
 from tests.acceptance.crowd import administer, crowded_edge
 from tests.acceptance.served_edge import ServedEdge
 from tests.browser.call_figures import grows
@@ -124,17 +124,6 @@ async def ten_calls(browsing: Browsing, edge: ServedEdge) -> AsyncIterator[tuple
         yield pages, [*talks, *more]
 
 
-def forwarded(capture: Capture, edge: ServedEdge) -> list[Packet]:
-    """What the relay passed on."""
-    return [
-        packet
-        for packet in capture.packets
-        if packet.protocol == UDP
-        and packet.source.port == edge.addresses.relay_port
-        and 0x40 <= packet.payload[0] <= 0x4F
-    ]
-
-
 @contextmanager
 def locked_database(edge: ServedEdge) -> Iterator[None]:
     """Nobody else writes to it."""
@@ -187,9 +176,10 @@ async def test_ten_calls_fall_silent_and_nobody_returns_before_two_administrator
             if record_fails:
                 with pytest.raises(AssertionError, match="did not start"):
                     edge.start()
-        before = [packet for packet in forwarded(capture, edge) if packet.at < pressed_at]
+        passed_on = forwarded(capture, edge.addresses.relay_port)
+        before = [packet for packet in passed_on if packet.at < pressed_at]
         assert len({packet.destination for packet in before}) >= 20, "every side of ten calls was sent media"
-        last = max(packet.at for packet in forwarded(capture, edge))
+        last = max(packet.at for packet in passed_on)
         print(f"last forwarded packet {(last - pressed_at) * 1000:.1f} ms after the button was pressed")
         assert last - pressed_at <= BUDGET_SECONDS
         edge.start()

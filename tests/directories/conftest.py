@@ -20,7 +20,7 @@ from tests.directories.slapd import Slapd, running_slapd
 OpenDirectory = Callable[..., LdapDirectory]
 """(kind, servers, settings by name) -> a directory that is closed when the test ends."""
 
-_BASES = {
+BASES = {
     "openldap": (openldap.SERVICE, openldap.PEOPLE, openldap.GROUPS),
     "active_directory": (ad.SERVICE, ad.PEOPLE, ad.GROUPS),
 }
@@ -45,7 +45,7 @@ def slapd(tmp_path_factory: pytest.TempPathFactory, certificate: ServerCertifica
 @pytest.fixture(scope="session")
 def samba(tmp_path_factory: pytest.TempPathFactory, authority: Authority) -> Iterator[Samba]:
     def certificate_for(address: str) -> ServerCertificate:
-        return authority.certificate("samba", address)
+        return authority.certificate("samba", address, "127.0.0.1")
 
     with running_samba(tmp_path_factory.mktemp("samba") / "dc", certificate_for) as server:
         yield server
@@ -76,7 +76,7 @@ async def open_directory(authority: Authority) -> AsyncIterator[OpenDirectory]:
 
 def ldap_settings(kind: str, ca_file: Path, *servers: str, **more: object) -> LdapSettings:
     """For servers with the population of these tests."""
-    service, people, groups = _BASES[kind]
+    service, people, groups = BASES[kind]
     return LdapSettings.model_validate(
         {
             "servers": servers,
