@@ -10,20 +10,14 @@ import pytest
 
 from auth.ldap import LdapDirectory
 from config.ldap import LdapSettings
-from tests.directories import samba as ad
-from tests.directories import slapd as openldap
 from tests.directories.authority import Authority, ServerCertificate
 from tests.directories.population import SERVICE_PASSWORD
 from tests.directories.samba import Samba, running_samba
+from tests.directories.served import BASES
 from tests.directories.slapd import Slapd, running_slapd
 
 OpenDirectory = Callable[..., LdapDirectory]
 """(kind, servers, settings by name) -> a directory that is closed when the test ends."""
-
-BASES = {
-    "openldap": (openldap.SERVICE, openldap.PEOPLE, openldap.GROUPS),
-    "active_directory": (ad.SERVICE, ad.PEOPLE, ad.GROUPS),
-}
 
 
 @pytest.fixture(scope="session")

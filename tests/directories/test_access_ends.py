@@ -24,27 +24,12 @@ from broker.core.frames import InsiderWelcome
 from tests.acceptance.capture import capturing, forwarded
 from tests.acceptance.served_edge import ServedEdge
 from tests.directories.authority import Authority
-from tests.directories.conftest import BASES
-from tests.directories.population import PASSWORD, SERVICE_PASSWORD
+from tests.directories.population import PASSWORD
 from tests.directories.samba import Samba, person
+from tests.directories.served import on_directory
 from tests.directories.slow_proxy import slow_proxy
 
 BUDGET_SECONDS = 60.0
-
-
-def on_active_directory(edge: ServedEdge, authority: Authority, *servers: str) -> ServedEdge:
-    """The same edge, with its people in a domain."""
-    service, people, groups = BASES["active_directory"]
-    edge.environment |= {
-        "TURNGATE_DIRECTORY__KIND": "active_directory",
-        "TURNGATE_LDAP__SERVERS": json.dumps(servers),
-        "TURNGATE_LDAP__CA_FILE": str(authority.path),
-        "TURNGATE_LDAP__BIND_DN": service,
-        "TURNGATE_LDAP__BIND_PASSWORD": SERVICE_PASSWORD,
-        "TURNGATE_LDAP__PEOPLE_BASE": people,
-        "TURNGATE_LDAP__GROUPS_BASE": groups,
-    }
-    return edge
 
 
 @pytest.fixture(scope="module")
@@ -96,7 +81,7 @@ async def test_a_call_falls_silent_soon_after_one_side_is_disabled(
         if delay_seconds:
             port = await stack.enter_async_context(slow_proxy(samba.address, 636, delay_seconds))
             server = f"ldaps://127.0.0.1:{port}"
-        on_active_directory(edge, authority, server)
+        on_directory(edge, "active_directory", authority.path, server)
         stack.enter_context(edge)
         from_the_relay = f"udp and src port {edge.addresses.relay_port}"
         with capturing((), "lo", tmp_path / "lo.pcap", from_the_relay) as capture:
