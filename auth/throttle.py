@@ -12,6 +12,10 @@ sources does not touch what is remembered of a login. When a table is full, what
 the entries with the fewest failures, the longest untouched among equals: a locked login goes last. What an
 evicted entry counted lives on as a floor under every entry made later, hence eviction can make the throttle
 stricter but never laxer.
+
+What was let through and turned out wrong is kept by whoever uses the throttle, a `SignInFailure` each, and
+told to the throttle of the next run: a restart frees nobody. How many there are is bounded by the throttle
+itself: within the time that one counts, it lets through no more than both tables of logins and sources hold.
 """
 
 from __future__ import annotations
@@ -19,10 +23,12 @@ from __future__ import annotations
 import hashlib
 import heapq
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 from ipaddress import IPv6Address, ip_address
 
 from auth.case_ignore import case_ignore_key
+from auth.personal import Personal
 
 SLICES_PER_WINDOW = 8
 MAX_LOGIN_CHARACTERS = 256
@@ -37,6 +43,17 @@ class Verdict:
     """0 when allowed, else at least 1: when the next attempt can be let through, for Retry-After."""
 
 
+@dataclass(frozen=True, slots=True)
+class SignInFailure:
+    """One wrong password, for the next run: the keys of the two tables in hex, never the login itself. Times
+    are of the clock on the wall, in Unix milliseconds; that of the throttle does not outlive the host."""
+
+    login_key: str
+    source_key: Personal
+    at_ms: int
+    counts_until_ms: int
+
+
 class SignInThrottle:
     """Pure state; `now` is monotonic seconds and never runs backwards between calls."""
 
@@ -49,6 +66,7 @@ class SignInThrottle:
         max_logins: int = 16_384,
         max_sources: int = 16_384,
     ) -> None:
+        self._counts_for_ms = math.ceil(failure_window_seconds * 1000 * (1 + 1 / SLICES_PER_WINDOW))
         self.logins = FailureTable(max_failures_per_login, failure_window_seconds, max_logins)
         self.sources = FailureTable(max_failures_per_source, failure_window_seconds, max_sources)
 
@@ -67,6 +85,19 @@ class SignInThrottle:
         Earlier failures stay: signing in to an account of one's own does not buy more guesses at others."""
         for table, key in self._counters(login, source):
             table.give_back(key, attempted_at)
+
+    def failure(self, login: str, source: str, at_ms: int) -> SignInFailure:
+        """The attempt allowed at that time was one. To be kept before anybody is told so."""
+        key, prefix = _login_key(login).hex(), Personal(source_prefix(source).hex())
+        return SignInFailure(key, prefix, at_ms, at_ms + self._counts_for_ms)
+
+    def restore(self, failures: Iterable[SignInFailure], now_ms: int, now: float) -> None:
+        """Before the first attempt: charge what earlier runs kept. One from the future, as a clock that was
+        set back leaves it, counts from now."""
+        aged = [(max(0, now_ms - failure.at_ms) / 1000, failure) for failure in failures]
+        for age_seconds, failure in sorted(aged, key=lambda pair: pair[0], reverse=True):
+            self.logins.charge(bytes.fromhex(failure.login_key), now - age_seconds)
+            self.sources.charge(bytes.fromhex(failure.source_key.reveal()), now - age_seconds)
 
     def _counters(self, login: str, source: str) -> tuple[tuple[FailureTable, bytes], ...]:
         return (self.logins, _login_key(login)), (self.sources, source_prefix(source))

@@ -21,14 +21,17 @@ class SignInSettings(Section):
         default=5,
         ge=1,
         le=100,
-        description="Wrong passwords for one login within the window before further attempts are refused.",
+        description="Wrong passwords for one login within the window before further attempts are refused "
+        "and the directory is not asked. Must be below the number at which the directory itself locks an "
+        "account, or strangers can lock people out of everything else too.",
         json_schema_extra={"unit": "failures"},
     )
     failure_window_seconds: int = Field(
         default=300,
         ge=10,
         le=86400,
-        description="How long a wrong password counts.",
+        description="How long a wrong password counts, also across restarts. Must be no shorter than "
+        "the time for which the directory counts one.",
         json_schema_extra={"unit": "seconds"},
     )
     max_failures_per_source: int = Field(

@@ -17,6 +17,7 @@ from typing import Literal, NewType
 
 from auth.personal import Personal
 from auth.principal import PartyId
+from auth.throttle import SignInFailure
 from broker.audit.record import Draft
 from broker.core.errors import ErrorRow
 from broker.core.frames import Error, OpeningFrame, PlainFrame
@@ -211,6 +212,13 @@ class SaveSignIn:
 
 
 @dataclass(frozen=True, slots=True)
+class SaveSignInFailure:
+    """Saves this one, and forgets those that had stopped counting by then."""
+
+    failure: SignInFailure
+
+
+@dataclass(frozen=True, slots=True)
 class SaveMessage:
     """Saving the same id again changes nothing."""
 
@@ -285,7 +293,9 @@ class EndEverySignIn:
 
 
 NarrowingWrite = EndSignIn | EndSignInsOf | EndEverySignIn | RevokeInvitation | EndVisit
-Write = SaveSignIn | SaveMessage | SettleMessage | SaveInvitation | SaveVisit | NarrowingWrite
+Write = (
+    SaveSignIn | SaveSignInFailure | SaveMessage | SettleMessage | SaveInvitation | SaveVisit | NarrowingWrite
+)
 
 # --- the four kinds -----------------------------------------------------------------------------------------
 

@@ -22,8 +22,10 @@ from broker.core.commands import (
     Narrowing,
     Note,
     ReadUndelivered,
+    ReplyDone,
     ReplyGranted,
     SaveSignIn,
+    SaveSignInFailure,
     Show,
 )
 from broker.core.errors import (
@@ -36,7 +38,14 @@ from broker.core.errors import (
     TOO_MANY_CONNECTIONS,
     ErrorRow,
 )
-from broker.core.events import Connected, Disconnected, FrameReceived, SignInProved, SignOutRequested
+from broker.core.events import (
+    Connected,
+    Disconnected,
+    FrameReceived,
+    PasswordRefused,
+    SignInProved,
+    SignOutRequested,
+)
 from broker.core.frames import InsiderWelcome
 from broker.core.house import Connection, House
 from broker.core.invitation import info
@@ -75,6 +84,13 @@ def sign_in(house: House, event: SignInProved, now: Now) -> list[Command]:
             on_failure=(reply(event.request_id, AUDIT_UNAVAILABLE),),
         )
     ]
+
+
+def password_refused(house: House, event: PasswordRefused, now: Now) -> list[Command]:
+    """A stranger's failure is stored, and on record only as one of many. Where it cannot be stored the answer
+    is no other: it counts for this run."""
+    answer = (ReplyDone(event.request_id),)
+    return [Note((), answer, (SaveSignInFailure(event.failure),), on_failure=answer)]
 
 
 def connected(house: House, event: Connected, now: Now) -> list[Command]:

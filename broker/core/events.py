@@ -11,6 +11,7 @@ from typing import Literal
 
 from auth.personal import Personal
 from auth.principal import Guest, Insider, PartyId
+from auth.throttle import SignInFailure
 from broker.core.client_frames import ClientFrame
 from broker.core.commands import ConnectionId, RequestId
 from broker.core.stored import LostSession, StoredInvitation, StoredMessage, StoredVisit
@@ -29,6 +30,14 @@ class SignInProved:
     insider: Insider
     source: Personal
     token_digest: str
+
+
+@dataclass(frozen=True, slots=True)
+class PasswordRefused:
+    """A password was wrong; whoever tried it hears so once the failure is durable."""
+
+    request_id: RequestId
+    failure: SignInFailure
 
 
 @dataclass(frozen=True, slots=True)
@@ -357,6 +366,7 @@ class Ticked:
 
 Event = (
     SignInProved
+    | PasswordRefused
     | EntryRefused
     | RedeemRequested
     | SignOutRequested

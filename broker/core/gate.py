@@ -56,7 +56,8 @@ class Grant:
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
-    """The writer's word that a batch is durable: the sequence numbers its records got."""
+    """The writer's word that a batch is durable: the sequence numbers its records got; where it had none,
+    the last one is before the first."""
 
     first_seq: int
     last_seq: int

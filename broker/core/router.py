@@ -44,6 +44,8 @@ def handle(house: House, event: e.Event, now: Now) -> list[Command]:
             return _due(house, deadline, now) if deadline is not None else []
         case e.SignInProved():
             return connection.sign_in(house, event, now)
+        case e.PasswordRefused():
+            return connection.password_refused(house, event, now)
         case e.EntryRefused():
             return outage.count_refusal(house, event, now)
         case e.RedeemRequested():

@@ -10,6 +10,7 @@ from typing import TypeVar
 
 from auth.directory import Directory, DirectoryEntry, EntryState
 from auth.principal import Guest, Insider, PartyId
+from auth.throttle import SignInFailure
 from broker.audit.history import Record
 from broker.core.clock import Now
 from broker.core.events import LatchFound, Started
@@ -96,6 +97,10 @@ class Facts:
         if party.startswith("g-"):
             return await self._read(lambda: self._store.guest(party))
         return await self.insider(party)
+
+    async def sign_in_failures(self) -> list[SignInFailure]:
+        """The wrong passwords that earlier runs kept."""
+        return await self._read(self._store.sign_in_failures)
 
     async def policy_history(self, limit: int) -> list[Record]:
         """The newest records of policies that came into force, newest first."""

@@ -15,6 +15,17 @@ SIGN_INS = Table(
     Column("expires_at", BigInteger, nullable=False),
 )
 
+SIGN_IN_FAILURES = Table(
+    "sign_in_failures",
+    METADATA,
+    Column("id", Integer, primary_key=True),
+    Column("login_key", String(64), nullable=False),
+    Column("source_key", String(12), nullable=False),
+    Column("at_ms", BigInteger, nullable=False),
+    Column("counts_until_ms", BigInteger, nullable=False, index=True),
+)
+"""Wrong passwords that still count, as `auth.throttle` keeps them."""
+
 MESSAGES = Table(
     "messages",
     METADATA,

@@ -140,6 +140,7 @@ async def running_edge(settings: Settings, parts: Parts) -> AsyncIterator[Edge]:
         driver.attach(writer)
         writer.start()
         metrics = Metrics()
+        throttle = await _throttle(settings, facts)
         policy_file = _policy_file(settings, parts, driver, stack)
         edge = Edge(
             settings,
@@ -148,7 +149,7 @@ async def running_edge(settings: Settings, parts: Parts) -> AsyncIterator[Edge]:
             media,
             facts,
             parts.directory,
-            _throttle(settings),
+            throttle,
             _signer(parts),
             metrics,
             read_clock,
@@ -285,12 +286,15 @@ def _signer(parts: Parts) -> InvitationSigner:
     return InvitationSigner(parts.invitation_keys)
 
 
-def _throttle(settings: Settings) -> SignInThrottle:
-    return SignInThrottle(
+async def _throttle(settings: Settings, facts: Facts) -> SignInThrottle:
+    throttle = SignInThrottle(
         max_failures_per_login=settings.sign_in.max_failures_per_login,
         max_failures_per_source=settings.sign_in.max_failures_per_source,
         failure_window_seconds=settings.sign_in.failure_window_seconds,
     )
+    now = read_clock()
+    throttle.restore(await facts.sign_in_failures(), now.wall_ms, now.monotonic_seconds)
+    return throttle
 
 
 def _watch(edge: Edge) -> None:

@@ -18,6 +18,7 @@ from sqlalchemy.engine import make_url
 
 from auth.personal import Personal
 from auth.principal import Guest, PartyId
+from auth.throttle import SignInFailure
 from broker.audit import schema as audit_schema
 from broker.audit.history import Record
 from broker.audit.ledger import Ledger
@@ -28,7 +29,15 @@ from broker.core.events import Started
 from broker.core.gate import Receipt
 from broker.core.stored import LostSession, StoredInvitation, StoredVisit
 from broker.shell.journal import Mark
-from broker.shell.schema import INVITATIONS, JOURNAL_MARK, MESSAGES, METADATA, SIGN_INS, VISITS
+from broker.shell.schema import (
+    INVITATIONS,
+    JOURNAL_MARK,
+    MESSAGES,
+    METADATA,
+    SIGN_IN_FAILURES,
+    SIGN_INS,
+    VISITS,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,19 +109,22 @@ class Store:
 
     # --- the writer's side ----------------------------------------------------------------------------------
 
-    def commit(self, entries: Sequence[Entry]) -> tuple[Receipt, str]:
-        """Make the entries durable in one transaction; returns the receipt and the new signed head.
+    def commit(self, entries: Sequence[Entry]) -> tuple[Receipt, str | None]:
+        """Make the entries durable in one transaction; returns the receipt and the new signed head, which
+        there is none of where none of them has a record.
 
         Raises what SQLAlchemy raises, and ValueError for a record that cannot be; nothing is written then.
         """
         with self._engine.begin() as connection:
             drafts = [(entry.wall_ms, draft) for entry in entries for draft in entry.records]
-            appended = self._ledger.append(connection, drafts)
+            appended = self._ledger.append(connection, drafts) if drafts else None
             for entry in entries:
                 for write in entry.writes:
                     _write(connection, write)
                 if entry.mark is not None:
                     _mark(connection, entry.mark)
+        if appended is None:
+            return Receipt(self._ledger.size + 1, self._ledger.size), None
         self._ledger.adopt(appended)
         return Receipt(appended.first_seq, appended.last_seq), appended.head_note
 
@@ -126,6 +138,15 @@ class Store:
         with self._reader.connect() as connection:
             party = connection.execute(query).scalar()
         return PartyId(party) if party is not None else None
+
+    def sign_in_failures(self) -> list[SignInFailure]:
+        """The wrong passwords of earlier runs that may still count."""
+        with self._reader.connect() as connection:
+            rows = connection.execute(select(SIGN_IN_FAILURES)).all()
+        return [
+            SignInFailure(row.login_key, Personal(row.source_key), row.at_ms, row.counts_until_ms)
+            for row in rows
+        ]
 
     def visit_of(self, token_digest: str, now_unix_seconds: int) -> Guest | None:
         """Whose unexpired visit this is."""
@@ -233,6 +254,18 @@ def _write(connection: Connection, write: c.Write) -> None:
                     token_digest=write.token_digest,
                     party=write.party,
                     expires_at=write.expires_at_unix_seconds,
+                )
+            )
+        case c.SaveSignInFailure():
+            failure = write.failure
+            over = SIGN_IN_FAILURES.c.counts_until_ms <= failure.at_ms
+            connection.execute(delete(SIGN_IN_FAILURES).where(over))
+            connection.execute(
+                insert(SIGN_IN_FAILURES).values(
+                    login_key=failure.login_key,
+                    source_key=failure.source_key.reveal(),
+                    at_ms=failure.at_ms,
+                    counts_until_ms=failure.counts_until_ms,
                 )
             )
         case c.SaveMessage():

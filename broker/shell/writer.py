@@ -12,6 +12,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import structlog
 from sqlalchemy.exc import DatabaseError, DataError, IntegrityError, InterfaceError, ProgrammingError
@@ -117,7 +118,8 @@ class Writer:
         except Exception as failure:  # a defect in one entry must not end the thread that writes all others
             return self._write_singly(batch, failure)
         self._forget(len(batch))
-        self._emit(lambda: self._heads.offer(head_note, time.monotonic()))
+        if head_note is not None:
+            self._emit(partial(self._heads.offer, head_note, time.monotonic()))
         marks = [item.entry.mark for item in batch if item.entry.mark is not None]
         self._settled(Settled(_receipts(batch, receipt), marks[-1] if marks else None, True))
         return True

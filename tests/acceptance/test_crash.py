@@ -9,7 +9,9 @@ import random
 import sqlite3
 from pathlib import Path
 
-from broker.client.errors import EdgeError
+import pytest
+
+from broker.client.errors import EdgeError, EdgeRefused
 from broker.client.http import sign_in
 from broker.client.participant import join
 from tests.acceptance.served_edge import ServedEdge
@@ -105,3 +107,17 @@ async def test_a_session_that_a_kill_cut_off_is_closed_on_record_as_lost(tmp_pat
     with sqlite3.connect(edge.database) as database:
         lost = database.execute("SELECT body FROM records WHERE type = 'connection.lost'").fetchall()
     assert [json.loads(body)["fields"]["reason"] for (body,) in lost] == ["edge_restarted"]
+
+
+async def test_wrong_passwords_that_were_answered_still_count_after_a_kill(tmp_path: Path) -> None:
+    async def refusal(edge: ServedEdge, login: str, password: str) -> str:
+        with pytest.raises(EdgeRefused) as refused:
+            await sign_in(edge.inside, login, password, edge.ca_file)
+        return refused.value.code
+
+    with ServedEdge(tmp_path) as edge:
+        assert {await refusal(edge, "alice", "wrong") for _ in range(5)} == {"SIGN_IN_REFUSED"}
+        edge.kill()
+        edge.start()
+        assert await refusal(edge, "alice", edge.person("alice").password) == "SIGN_IN_THROTTLED"
+        assert await sign_in(edge.inside, "bob", edge.person("bob").password, edge.ca_file)

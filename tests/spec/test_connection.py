@@ -6,8 +6,19 @@ import pytest
 
 from auth.personal import Personal
 from auth.principal import PartyId
+from auth.throttle import SignInFailure
 from broker.core.client_frames import ChatSend, PresenceSet
-from broker.core.commands import EndSignIn, ReplyGranted, ReplyRefused, RequestId, SaveSignIn, WithdrawMedia
+from broker.core.commands import (
+    EndSignIn,
+    Note,
+    ReplyDone,
+    ReplyGranted,
+    ReplyRefused,
+    RequestId,
+    SaveSignIn,
+    SaveSignInFailure,
+    WithdrawMedia,
+)
 from broker.core.errors import (
     ALREADY_HELLO,
     AUDIT_UNAVAILABLE,
@@ -18,7 +29,7 @@ from broker.core.errors import (
     SIGNED_OUT,
     TOO_MANY_CONNECTIONS,
 )
-from broker.core.events import SignInProved, SignOutRequested, Started, Stopping
+from broker.core.events import PasswordRefused, SignInProved, SignOutRequested, Started, Stopping
 from broker.core.frames import CallEnded, LobbyLeft, LobbyRefused, PresenceStatus
 from broker.core.stored import LostSession
 from broker.policy.decision import Code
@@ -54,6 +65,17 @@ def test_a_sign_in_that_policy_denies_is_recorded_as_denied() -> None:
     assert outcome << effect(ReplyRefused, request_id="r-1", http_status=403)
     assert outcome.record_types == ["decision.denied"]
     assert outcome.writes == []
+
+
+def test_a_wrong_password_is_answered_once_it_is_stored_or_cannot_be() -> None:
+    play = Playbook()
+    failure = SignInFailure("digest", Personal("0a0701"), 1, 2)
+    outcome = play >> PasswordRefused(RequestId("r-1"), failure)
+    assert outcome << effect(ReplyDone, request_id="r-1")
+    (note,) = outcome.commands
+    assert isinstance(note, Note), "which waits for its own batch"
+    assert (note.records, note.writes) == ((), (SaveSignInFailure(failure),))
+    assert note.on_failure == note.effects
 
 
 def test_a_connection_is_decided_and_recorded_again() -> None:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from auth.throttle import FailureTable, SignInThrottle, Verdict, source_prefix
+from auth.throttle import FailureTable, SignInFailure, SignInThrottle, Verdict, source_prefix
 
 WINDOW = 80.0
 SLICE = WINDOW / 8
@@ -169,3 +169,58 @@ def test_expired_entries_make_room_before_live_ones_do() -> None:
 def test_limits_that_are_not_positive_are_refused(failures: int, window: float, entries: int) -> None:
     with pytest.raises(ValueError, match="positive"):
         FailureTable(failures, window, entries)
+
+
+# --- across restarts ----------------------------------------------------------------------------------------
+
+NOON_MS = 1_800_000_000_000
+
+
+def _kept(throttle: SignInThrottle, login: str, times: int, at_ms: int = NOON_MS) -> list[SignInFailure]:
+    _fail(throttle, login, times)
+    return [throttle.failure(login, f"10.0.{number}.1", at_ms) for number in range(times)]
+
+
+def test_what_is_kept_of_a_failure_is_the_keys_of_the_tables_and_its_time() -> None:
+    throttle = _throttle()
+    failure = throttle.failure(" ADA ", "192.0.2.77", NOON_MS)
+    assert failure == throttle.failure("ada", "192.0.2.1", NOON_MS)
+    assert (len(failure.login_key), failure.source_key.reveal()) == (64, "c00002")
+    assert failure.counts_until_ms == NOON_MS + int((WINDOW + SLICE) * 1000)
+    assert "ada" not in repr(failure).lower()
+    assert "c00002" not in repr(failure)
+
+
+def test_a_locked_login_is_locked_after_a_restart_for_as_long_as_it_would_have_been() -> None:
+    kept = _kept(_throttle(per_login=3), "ada", 3)
+    again = _throttle(per_login=3)
+    again.restore(kept, NOON_MS + 30_000, 5.0)
+    assert not again.attempt("Ada", "192.0.2.1", 5.0).allowed
+    assert again.attempt("grace", "192.0.2.1", 5.0) == GO
+    assert not again.attempt("ada", "192.0.2.1", 5.0 + 49).allowed, "the window is not over"
+    assert again.attempt("ada", "192.0.2.1", 5.0 + 60).allowed
+
+
+def test_a_source_that_failed_too_often_is_refused_after_a_restart() -> None:
+    throttle = _throttle(per_source=2)
+    kept = [throttle.failure(f"user{number}", "192.0.2.1", NOON_MS) for number in range(2)]
+    again = _throttle(per_source=2)
+    again.restore(kept, NOON_MS, 5.0)
+    assert not again.attempt("ada", "192.0.2.9", 5.0).allowed
+    assert again.attempt("ada", "198.51.100.1", 5.0) == GO
+
+
+@pytest.mark.parametrize("set_back_seconds", [1, 3600, 10**9])
+def test_a_clock_that_was_set_back_frees_nobody(set_back_seconds: int) -> None:
+    kept = _kept(_throttle(per_login=3), "ada", 3)
+    again = _throttle(per_login=3)
+    again.restore(kept, NOON_MS - set_back_seconds * 1000, 5.0)
+    assert not again.attempt("ada", "192.0.2.1", 5.0 + 79).allowed
+    assert again.attempt("ada", "192.0.2.1", 5.0 + 90).allowed
+
+
+def test_a_failure_whose_time_is_over_counts_no_more() -> None:
+    kept = _kept(_throttle(per_login=3), "ada", 3)
+    again = _throttle(per_login=3)
+    again.restore(kept, NOON_MS + 90_000, 5.0)
+    assert again.attempt("ada", "192.0.2.1", 5.0) == GO

@@ -14,12 +14,13 @@ from sqlalchemy.exc import OperationalError
 
 from auth.personal import Personal
 from auth.principal import PartyId
+from auth.throttle import SignInFailure
 from broker.audit.checkpoint import SigningKey
 from broker.audit.heads_file import HeadsFile
 from broker.audit.ledger import Ledger
 from broker.audit.record import Draft
 from broker.audit.schema import records
-from broker.core.commands import SaveMessage, SaveSignIn
+from broker.core.commands import SaveMessage, SaveSignIn, SaveSignInFailure
 from broker.shell import writer as writer_module
 from broker.shell.journal import Mark
 from broker.shell.store import Entry, Store
@@ -97,6 +98,20 @@ def test_an_entry_is_in_the_database_when_its_receipt_comes(bench: Bench) -> Non
     assert receipt is not None
     assert receipt.first_seq == 1
     assert bench.count() == 1
+
+
+def test_rows_without_a_record_are_durable_and_no_head_is_signed_for_them(bench: Bench) -> None:
+    failure = SignInFailure("digest", Personal("c00002"), 1, 2)
+    bench.writer.put(7, Entry(1, (), (SaveSignInFailure(failure),)))
+    ((_, receipt),) = bench.outcome().receipts
+    assert receipt is not None
+    assert (receipt.first_seq, receipt.last_seq) == (1, 0)
+    assert bench.store.sign_in_failures() == [failure]
+    assert bench.count() == 0
+    bench.writer.put(8, note())
+    ((_, receipt),) = bench.outcome().receipts
+    assert receipt is not None
+    assert (receipt.first_seq, receipt.last_seq) == (1, 1)
 
 
 def test_entries_that_gather_during_a_commit_share_the_next(bench: Bench) -> None:
