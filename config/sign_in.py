@@ -51,6 +51,7 @@ class SignInSettings(Section):
     notice_text: str = Field(
         default="This system is monitored. Use is limited to authorised people.",
         max_length=4000,
-        description="Notice shown before sign-in; empty shows none.",
+        description="Notice that insiders and administrators acknowledge before they sign in; the "
+        "acknowledgement is recorded. Empty for none.",
         json_schema_extra={"unit": "text"},
     )

@@ -23,7 +23,11 @@ _TYPES = (
     EventType("node.stopped", "The edge stopped in good order."),
     EventType("record.unavailable", "The record could not be written; nothing new was opened from here on."),
     EventType("record.resumed", "The record can be written again.", ("outage_seconds", "entries_missed")),
-    EventType("auth.accepted", "The directory vouched for a person, who is signed in.", ("user", "method")),
+    EventType(
+        "auth.accepted",
+        "The directory vouched for a person, who acknowledged the notice and is signed in.",
+        ("user", "method"),
+    ),
     EventType(
         "auth.refused", "Sign-ins were refused; counted per source prefix and minute.", ("code", "count")
     ),
@@ -79,7 +83,7 @@ _TYPES = (
     ),
     EventType(
         "admin.signed_in",
-        "A person signed in at the admin listener, in one role.",
+        "A person acknowledged the notice and signed in at the admin listener, in one role.",
         ("user", "role", "expires_at"),
     ),
     EventType("admin.signed_out", "Such a sign-in ended.", ("user", "role", "reason")),

@@ -125,7 +125,13 @@ async def _signed_in(
     connector = Connector(tls, force_close=True)
     try:
         async with aiohttp.ClientSession(connector=connector, timeout=timeout) as session:
-            who = {"login": login, "password": password, "role": role, "bearer": True}
+            who = {
+                "login": login,
+                "password": password,
+                "role": role,
+                "notice_acknowledged": True,
+                "bearer": True,
+            }
             door = _Desk(session, origin, refused, {})
             token = str((await door.post("/api/sign-in", who))["token"])
             desk = _Desk(session, origin, refused, bearer(token))

@@ -20,10 +20,27 @@ class _Token(BaseModel):
     token: str
 
 
+class _Notice(BaseModel):
+    notice: str
+
+
 async def sign_in(origin: str, login: str, password: str, tls: Tls = None) -> str:
-    """An insider's token at the inside listener. Raises EdgeRefused, EdgeUnreachable, EdgeMisspoke."""
-    body = {"login": login, "password": password, "bearer": True}
+    """An insider's token at the inside listener. Raises EdgeRefused, EdgeUnreachable, EdgeMisspoke.
+
+    Calling this acknowledges the edge's notice (`read_notice`) on behalf of the person.
+    """
+    body = {"login": login, "password": password, "notice_acknowledged": True, "bearer": True}
     return _token(await _post(origin, "/api/sign-in", body, tls))
+
+
+async def read_notice(origin: str, tls: Tls = None) -> str:
+    """What whoever signs in at the inside or the admin listener acknowledges; empty where there is nothing.
+    Raises as `sign_in`."""
+    answer = await _ask("GET", origin, "/api/me", None, tls)
+    try:
+        return _Notice.model_validate_json(answer).notice
+    except ValidationError:
+        raise EdgeMisspoke("the answer holds no notice") from None
 
 
 async def redeem(origin: str, invitation: str, name: str, tls: Tls = None) -> str:
@@ -58,6 +75,17 @@ def bearer(token: str) -> dict[str, str]:
 
 
 async def _post(origin: str, path: str, body: dict[str, object], tls: Tls, token: str | None = None) -> bytes:
+    return await _ask("POST", origin, path, body, tls, token)
+
+
+async def _ask(
+    method: str,
+    origin: str,
+    path: str,
+    body: dict[str, object] | None,
+    tls: Tls,
+    token: str | None = None,
+) -> bytes:
     url = checked_origin(origin) + path
     timeout = aiohttp.ClientTimeout(total=REQUEST_TIMEOUT_SECONDS)
     headers = bearer(token) if token is not None else {}
@@ -65,7 +93,7 @@ async def _post(origin: str, path: str, body: dict[str, object], tls: Tls, token
     try:
         async with (
             aiohttp.ClientSession(connector=connector, timeout=timeout) as session,
-            session.post(url, json=body, headers=headers, allow_redirects=False) as response,
+            session.request(method, url, json=body, headers=headers, allow_redirects=False) as response,
         ):
             answer = await _bounded(response)
             status = response.status

@@ -44,6 +44,8 @@ def sign_in(house: House, event: AdminSignInProved, now: Now) -> list[Command]:
         user=event.insider.party,
         role=event.role.value,
         expires_at=now.wall_seconds + seconds,
+        notice_acknowledged=event.notice_sha256 is not None,
+        notice_sha256=event.notice_sha256,
     )
     house.admin_sign_ins[event.token_digest] = AdminSignIn(event.insider, event.role)
     house.deadlines.add(now, seconds, "admin.expiry", event.token_digest)

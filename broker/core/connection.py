@@ -73,6 +73,8 @@ def sign_in(house: House, event: SignInProved, now: Now) -> list[Command]:
         user=event.insider.party,
         method="password",
         expires_at=expires_at,
+        notice_acknowledged=event.notice_sha256 is not None,
+        notice_sha256=event.notice_sha256,
     )
     return [
         house.gate.opening(

@@ -71,7 +71,7 @@ INVITATION_INVALID = ErrorRow(
     "INVITATION_INVALID", Blame.CALLER, "This invitation is not valid. Ask for a new one.", 403
 )
 NOTICE_NOT_ACKNOWLEDGED = ErrorRow(
-    "NOTICE_NOT_ACKNOWLEDGED", Blame.CALLER, "The notice must be acknowledged before joining.", 400
+    "NOTICE_NOT_ACKNOWLEDGED", Blame.CALLER, "The notice must be acknowledged first.", 400
 )
 INVITATION_LIMIT = ErrorRow(
     "INVITATION_LIMIT", Blame.CALLER, "This invitation is longer or wider than allowed, or one too many.", 400

@@ -30,6 +30,8 @@ class SignInProved:
     insider: Insider
     source: Personal
     token_digest: str
+    notice_sha256: str | None = None
+    """Of the notice that they acknowledged, in hex; None where there was none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +65,8 @@ class RedeemRequested:
     token_digest: str
     inviter: Insider | None
     """The inviting insider as the directory knows them now; None when it no longer does."""
+    notice_sha256: str | None = None
+    """As above."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +113,8 @@ class AdminSignInProved:
     source: Personal
     token_digest: str
     role: Role
+    notice_sha256: str | None = None
+    """As above."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -140,6 +140,7 @@ def redeem(house: House, event: RedeemRequested, now: Now) -> list[Command]:
         host=guest.invited_by,
         invitation=invitation.invitation_id,
         notice_acknowledged=True,
+        notice_sha256=event.notice_sha256,
         verified_by=guest.verified_by,
     )
     invitation.redemptions_left -= 1

@@ -154,7 +154,11 @@ async def _failures(edge: ServedEdge, stranger: Source) -> None:
 
 
 async def _signed_in(edge: ServedEdge, alice: Source) -> str:
-    body: dict[str, Any] = {"login": "alice", "password": edge.person("alice").password}
+    body: dict[str, Any] = {
+        "login": "alice",
+        "password": edge.person("alice").password,
+        "notice_acknowledged": True,
+    }
     cookie = (await alice.http("POST", f"{edge.inside}/api/sign-in", body)).cookies[0]
     answer = await alice.http("POST", f"{edge.inside}/api/sign-in", body | {"bearer": True})
     alice.heard.secrets["alice's cookie"] = cookie.split(";")[0].split("=")[1]

@@ -28,7 +28,13 @@ async def administer(edge: ServedEdge, role: str, path: str, body: dict[str, Any
     """What the administrator of this role is answered at the admin listener."""
     person = edge.person(ADMINISTRATORS[role][1])
     origin = f"https://{edge.addresses.admin}:{edge.addresses.admin_port}"
-    who = {"login": person.login, "password": person.password, "role": role, "bearer": True}
+    who = {
+        "login": person.login,
+        "password": person.password,
+        "role": role,
+        "notice_acknowledged": True,
+        "bearer": True,
+    }
     async with aiohttp.ClientSession(connector=Connector(edge.ca_file)) as session:
         async with session.post(f"{origin}/api/sign-in", json=who) as signed_in:
             token = (await signed_in.json())["token"]

@@ -125,11 +125,8 @@ async def sign_in(at: Scene, _: str, __: str) -> list[Answer]:
 ADMINISTRATORS = {"policy_administrator": "bob", "operator": "carol"}
 
 
-async def desk_sign_in(at: Scene, origin: str, path: str) -> list[Answer]:
-    body = {"login": "carol", "password": password_of("carol"), "role": "operator"}
-    return [
-        await at.bench.http("POST", origin + path, {**body, "bearer": bearer}) for bearer in (True, False)
-    ]
+async def desk_sign_in(at: Scene, _: str, __: str) -> list[Answer]:
+    return [await at.bench.post_admin_sign_in("carol", "operator", bearer=bearer) for bearer in (True, False)]
 
 
 async def desk(at: Scene, origin: str, path: str) -> list[Answer]:
@@ -242,8 +239,7 @@ async def test_no_route_opens_anything_or_hands_anything_out(
             async with scene(bench) as at:
                 at.secret = await bench.invitation(at.host, redemptions=3)
                 for role, login in ADMINISTRATORS.items():
-                    body = {"login": login, "password": password_of(login), "role": role, "bearer": True}
-                    signed_in = await bench.http("POST", f"{bench.admin}/api/sign-in", body)
+                    signed_in = await bench.post_admin_sign_in(login, role, bearer=True)
                     at.desks[role] = signed_in.json["token"]
                 await at.settled()
                 watch.forget()

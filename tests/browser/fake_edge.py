@@ -16,7 +16,13 @@ from aiohttp import WSMsgType, web
 
 from broker.core import client_frames as cf
 from broker.core import frames as f
-from broker.core.errors import INVITATION_INVALID, NOT_SIGNED_IN, SIGN_IN_REFUSED, ErrorRow
+from broker.core.errors import (
+    INVITATION_INVALID,
+    NOT_SIGNED_IN,
+    NOTICE_NOT_ACKNOWLEDGED,
+    SIGN_IN_REFUSED,
+    ErrorRow,
+)
 from broker.core.frame_codec import SUBPROTOCOL, encode, parse_client_frame
 from broker.core.frame_fields import EndReason
 from broker.shell.gateway.http import HEADERS
@@ -239,6 +245,8 @@ def _inside_app(edge: FakeEdge) -> web.Application:
 
     async def sign_in(request: web.Request) -> web.Response:
         body = await request.json()
+        if body["notice_acknowledged"] is not True:
+            return _refused(NOTICE_NOT_ACKNOWLEDGED)
         if body["login"] not in edge.people or body["password"] != PASSWORD:
             return _refused(SIGN_IN_REFUSED)
         edge.signed_in.add(body["login"])

@@ -25,6 +25,7 @@ TIMES = {"Operator": "carol", "Policy administrator": "bob", "Auditor": "bob"}
 async def console(browsing: Browsing, edge: dict[str, Any], role: str) -> Page:
     page = await browsing.open(edge["admin"])
     login = TIMES[role]
+    await page.get_by_label("I have read this notice").check()
     await page.get_by_label("Name", exact=True).fill(login)
     await page.get_by_label("Password").fill(password(edge, login))
     await page.get_by_label("Role").select_option(role)

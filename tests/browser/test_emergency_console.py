@@ -203,6 +203,7 @@ async def test_who_comes_while_it_is_stopped_is_told_when_to_come_back(
     await stop_everything(await console(browsing, edge, "Operator"))
     insider = await browsing.open(edge["inside"])
     await insider.clock.install()
+    await insider.get_by_label("I have read this notice").check()
     await insider.get_by_label("Name", exact=True).fill("alice")
     await insider.get_by_label("Password").fill(password(edge, "alice"))
     await insider.get_by_role("button", name="Sign in").click()

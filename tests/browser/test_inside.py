@@ -29,17 +29,28 @@ async def _signed_in(browsing: Browsing, house: FakeEdge, login: str = "alice") 
     return page
 
 
-async def test_the_notice_stands_beside_the_sign_in_and_a_wrong_password_is_told(
+async def test_nothing_is_sent_before_the_notice_is_acknowledged_and_a_wrong_password_is_told(
     browsing: Browsing, house: FakeEdge
 ) -> None:
     page = await browsing.open(house.inside)
+    sent: list[str] = []
+    page.on("request", lambda request: sent.append(request.url) if request.method == "POST" else None)
     await expect(page.get_by_text(NOTICE)).to_be_visible()
+    acknowledged = page.get_by_label("I have read this notice")
+    await expect(acknowledged).to_be_focused()
     await page.get_by_label("Name", exact=True).fill("alice")
     await page.get_by_label("Password").fill("wrong")
     await page.keyboard.press("Enter")
+    await expect(acknowledged).to_be_focused()
+    await expect(page.get_by_label("Password")).to_have_value("wrong")
+    assert sent == []
+    await acknowledged.check()
+    await page.get_by_label("Password").press("Enter")
     await expect(page.get_by_role("alert").first).to_contain_text("The name or the password is not right.")
     await expect(page.get_by_label("Password")).to_have_value("")
     await sign_in(page, "alice")
+    await page.get_by_role("button", name="Sign out").click()
+    await expect(acknowledged).not_to_be_checked()
 
 
 async def test_a_reload_stays_signed_in_and_signing_out_ends_it(browsing: Browsing, house: FakeEdge) -> None:

@@ -108,6 +108,7 @@ async def test_a_refused_page_inside_says_so_and_still_lets_its_person_sign_out(
     edge = edge_of(clients("refuse"))
     page = await browsing.open(edge.inside)
     person = edge.person("alice")
+    await page.get_by_label("I have read this notice").check()
     await page.get_by_label("Name", exact=True).fill(person.login)
     await page.get_by_label("Password").fill(person.password)
     await page.get_by_role("button", name="Sign in").click()

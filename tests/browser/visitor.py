@@ -14,6 +14,7 @@ POLL_MILLISECONDS = 200
 
 
 async def sign_in(page: Page, login: str, password: str = PASSWORD) -> None:
+    await page.get_by_label("I have read this notice").check()
     await page.get_by_label("Name", exact=True).fill(login)
     await page.get_by_label("Password").fill(password)
     await page.get_by_role("button", name="Sign in").click()

@@ -38,6 +38,7 @@ from broker.core.errors import (
     BAD_REQUEST,
     INVITATION_INVALID,
     NOT_SIGNED_IN,
+    NOTICE_NOT_ACKNOWLEDGED,
     SIGN_IN_REFUSED,
     STILL_IN_LOBBY,
     ErrorRow,
@@ -138,8 +139,10 @@ class FakeEdge:
 
     async def sign_in(self, request: web.Request) -> web.Response:
         body = await request.json()
-        if set(body) != {"login", "password", "bearer"} or body["bearer"] is not True:
+        if set(body) != {"login", "password", "notice_acknowledged", "bearer"} or body["bearer"] is not True:
             return self._refused(BAD_REQUEST)
+        if body["notice_acknowledged"] is not True:
+            return self._refused(NOTICE_NOT_ACKNOWLEDGED)
         if body["login"] == "behind-a-proxy":
             return web.Response(status=502, text="<html>Bad Gateway</html>", content_type="text/html")
         if body["password"] != SECRET:

@@ -35,7 +35,7 @@ from broker.shell.gateway.token import fresh_token
 from broker.shell.parts import load_parts
 from broker.shell.serve import running_edge
 from broker.shell.source import SourceLimiter
-from tests.edge.bench_house import GUEST_NAME, LOCAL, POLICY, BenchHouse, with_house
+from tests.edge.bench_house import GUEST_NAME, LOCAL, POLICY, BenchHouse, password_of, with_house
 from tests.edge.bench_wire import WAIT_SECONDS, Answer, Wire
 
 
@@ -98,8 +98,16 @@ class Bench:
             return Answer(answer.status, await answer.read(), raw)
 
     async def post_sign_in(self, login: str, password: str, *, source: str = LOCAL, **more: object) -> Answer:
-        body = {"login": login, "password": password, **more}
+        body = {"login": login, "password": password, "notice_acknowledged": True, **more}
         return await self.http("POST", f"{self.inside}/api/sign-in", body, source=source)
+
+    async def post_admin_sign_in(
+        self, login: str, role: str, password: str | None = None, **more: object
+    ) -> Answer:
+        """With the person's own password, unless another is given."""
+        given = password_of(login) if password is None else password
+        body = {"login": login, "password": given, "role": role, "notice_acknowledged": True, **more}
+        return await self.http("POST", f"{self.admin}/api/sign-in", body)
 
     async def redeem(self, secret: str, *, source: str = LOCAL, **more: object) -> Answer:
         body = {"invitation": secret, "name": GUEST_NAME, "notice_acknowledged": True, **more}

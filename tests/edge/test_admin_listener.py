@@ -57,8 +57,7 @@ class Desk:
 
 async def sign_in(bench: Bench, role: str, login: str | None = None) -> Answer:
     person = login or WHO[role]
-    body = {"login": person, "password": password_of(person), "role": role, "bearer": True}
-    return await bench.http("POST", f"{bench.admin}/api/sign-in", body)
+    return await bench.post_admin_sign_in(person, role, bearer=True)
 
 
 async def desk(bench: Bench, role: str) -> Desk:
@@ -101,14 +100,7 @@ async def test_nobody_signs_in_for_a_role_that_their_groups_do_not_give(
 
 async def test_a_wrong_password_looks_like_an_unknown_login(tmp_path: Path) -> None:
     async with edge_bench(tmp_path) as bench:
-        answers = [
-            await bench.http(
-                "POST",
-                f"{bench.admin}/api/sign-in",
-                {"login": login, "password": "wrong", "role": OPERATOR},
-            )
-            for login in ("carol", "nobody")
-        ]
+        answers = [await bench.post_admin_sign_in(login, OPERATOR, "wrong") for login in ("carol", "nobody")]
         assert answers[0].steady == answers[1].steady
         assert answers[0].status == 401
 

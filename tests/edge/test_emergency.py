@@ -261,16 +261,13 @@ async def test_recovery_accounts_lift_a_stop_when_the_directory_is_gone(
         await until(lambda: bool(bench.edge.driver.stops))
         desks = []
         for name in names:
-            body = {"login": name, "password": password_of(name), "role": "recovery", "bearer": True}
-            answer = await bench.http("POST", f"{bench.admin}/api/sign-in", body)
+            answer = await bench.post_admin_sign_in(name, "recovery", bearer=True)
             assert answer.status == 200, answer
             desks.append(Desk(bench, answer.json["token"]))
         assert (await desks[0].get("/api/sessions")).status == 403
         assert (await desks[0].get("/api/emergency")).json["stops"][0]["scope"] == "all"
         await lift_by_two(desks[0], desks[1])
-        wrong = {"login": names[0], "password": "wrong", "role": "recovery"}
-        nobody = {"login": "nobody", "password": "wrong", "role": "recovery"}
-        answers = [await bench.http("POST", f"{bench.admin}/api/sign-in", body) for body in (wrong, nobody)]
+        answers = [await bench.post_admin_sign_in(name, "recovery", "wrong") for name in (names[0], "nobody")]
         assert answers[0].steady == answers[1].steady
         assert answers[0].status == 401
         (lifted,) = await bench.recorded("emergency.lifted")
@@ -279,9 +276,7 @@ async def test_recovery_accounts_lift_a_stop_when_the_directory_is_gone(
 
 async def test_somebody_of_the_directory_is_no_recovery_account(tmp_path: Path) -> None:
     async with edge_bench(tmp_path) as bench:
-        body = {"login": "carol", "password": password_of("carol"), "role": "recovery"}
-        answer = await bench.http("POST", f"{bench.admin}/api/sign-in", body)
-        assert answer.status == 401
+        assert (await bench.post_admin_sign_in("carol", "recovery")).status == 401
 
 
 @pytest.mark.parametrize("scope", ["zone:nowhere", "peer:nobody", "modality:fax", "nonsense", "user:\x1b[2J"])

@@ -16,7 +16,7 @@ from tests.edge.bench_wire import Answer
 from tests.edge.edge_bench import Bench, edge_bench, until
 
 GOOD: dict[str, dict[str, object]] = {
-    "/api/sign-in": {"login": "alice", "password": password_of("alice")},
+    "/api/sign-in": {"login": "alice", "password": password_of("alice"), "notice_acknowledged": True},
     "/api/redeem": {"invitation": "i" * 80, "name": "Grace", "notice_acknowledged": True},
 }
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import json
 import re
 import secrets
 import string
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -16,9 +18,9 @@ from auth.directory import DirectoryUnavailable
 from auth.invitation import NONCE_BYTES
 from broker.core.events import Ticked
 from broker.shell.gateway.edge import REQUESTS_BURST
-from tests.edge.bench_house import LOCAL, password_of
+from tests.edge.bench_house import LOCAL, password_of, with_house
 from tests.edge.bench_wire import Answer
-from tests.edge.edge_bench import Bench, edge_bench, until
+from tests.edge.edge_bench import Bench, edge_bench, running_bench, until
 from tests.edge.record_faults import failing_commits
 
 UNRESERVED = string.ascii_letters + string.digits + "-_"
@@ -95,6 +97,46 @@ async def test_nobody_signs_in_while_the_directory_is_away_and_nothing_is_charge
             assert out.status == 204, "signing out asks nobody"
             assert await alice.closed() == 4401
         assert (await bench.post_sign_in("alice", password_of("alice"))).status == 200
+
+
+async def test_the_notice_is_acknowledged_before_the_password_is_looked_at_and_the_record_says_which(
+    tmp_path: Path,
+) -> None:
+    async with edge_bench(tmp_path) as bench:
+        for login in ("carol", "nobody"):
+            for refused in (
+                await bench.post_sign_in(login, password_of("carol"), notice_acknowledged=False),
+                await bench.post_admin_sign_in(login, "operator", notice_acknowledged=False),
+            ):
+                assert error_of(refused) == (400, "NOTICE_NOT_ACKNOWLEDGED")
+        body = {"login": "alice", "password": password_of("alice")}
+        unsaid = await bench.http("POST", f"{bench.inside}/api/sign-in", body)
+        assert error_of(unsaid) == (400, "NOTICE_NOT_ACKNOWLEDGED")
+        assert not bench.edge.throttle.logins
+        assert (await bench.post_sign_in("alice", password_of("alice"))).status == 200
+        assert (await bench.post_admin_sign_in("carol", "operator")).status == 200
+        async with bench.insider("alice") as alice:
+            await bench.guest_token(alice)
+        shown = {
+            "auth.accepted": bench.house.settings.sign_in.notice_text,
+            "admin.signed_in": bench.house.settings.sign_in.notice_text,
+            "visit.opened": bench.house.settings.guests.notice_text,
+        }
+        for kind, text in shown.items():
+            fields = bench.records(kind)[0]["fields"]
+            assert fields["notice_acknowledged"] is True
+            assert fields["notice_sha256"] == hashlib.sha256(text.encode()).hexdigest()
+
+
+async def test_where_there_is_no_notice_nothing_is_acknowledged(tmp_path: Path) -> None:
+    house = with_house(tmp_path)
+    silent = house.settings.sign_in.model_copy(update={"notice_text": ""})
+    house = replace(house, settings=house.settings.model_copy(update={"sign_in": silent}))
+    async with running_bench(house) as bench:
+        answer = await bench.post_sign_in("alice", password_of("alice"), notice_acknowledged=False)
+        assert answer.status == 200
+        fields = bench.records("auth.accepted")[0]["fields"]
+        assert (fields["notice_acknowledged"], fields["notice_sha256"]) == (False, None)
 
 
 # --- redemption ---------------------------------------------------------------------------------------------

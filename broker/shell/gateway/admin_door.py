@@ -19,6 +19,7 @@ from broker.policy.administration import RECOVERY_GROUP, Role, View
 from broker.shell.facts import insider_of
 from broker.shell.gateway.edge import Edge, fresh_id
 from broker.shell.gateway.http import Body, RefusedError, read_body, refused_answer, source_of
+from broker.shell.gateway.notice import acknowledged
 from broker.shell.gateway.password import checked_password, recovery_password
 from broker.shell.gateway.token import ADMIN_COOKIE, digest_from, fresh_token, hand_over, take_back
 
@@ -30,6 +31,7 @@ class AdminSignInBody(Body):
     login: Annotated[str, Field(min_length=1, max_length=256)]
     password: Annotated[str, Field(max_length=1024, repr=False)]
     role: Annotated[Role, Field(strict=False)]
+    notice_acknowledged: bool = False
     bearer: bool = False
 
 
@@ -61,10 +63,13 @@ class AdminDoor:
     async def sign_in(self, request: web.Request) -> web.Response:
         """Opens a sign-in for one role."""
         body = await read_body(request, AdminSignInBody)
+        notice = acknowledged(self._edge.settings.sign_in.notice_text, body.notice_acknowledged)
         source = source_of(request)
         insider = await self._proved(body, source)
         token = fresh_token()
-        event = AdminSignInProved(_request_id(), insider, Personal(source), token_digest(token), body.role)
+        event = AdminSignInProved(
+            _request_id(), insider, Personal(source), token_digest(token), body.role, notice
+        )
         refused = await self._edge.ask(event.request_id, event)
         if refused is not None:
             return refused_answer(refused)

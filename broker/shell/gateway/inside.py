@@ -17,6 +17,7 @@ from broker.core.events import SignInProved, SignOutRequested
 from broker.shell.facts import insider_of
 from broker.shell.gateway.edge import Edge, fresh_id
 from broker.shell.gateway.http import Body, RefusedError, listener_app, read_body, refused_answer, source_of
+from broker.shell.gateway.notice import acknowledged
 from broker.shell.gateway.pages import Pages
 from broker.shell.gateway.password import checked_password
 from broker.shell.gateway.socket import serve_socket
@@ -26,6 +27,7 @@ from broker.shell.gateway.token import INSIDE_COOKIE, digest_from, fresh_token, 
 class SignInBody(Body):
     login: Annotated[str, Field(min_length=1, max_length=256)]
     password: Annotated[str, Field(max_length=1024, repr=False)]
+    notice_acknowledged: bool = False
     bearer: bool = False
 
 
@@ -42,12 +44,13 @@ def inside_app(edge: Edge, pages: Pages) -> web.Application:
 
     async def sign_in(request: web.Request) -> web.Response:
         body = await read_body(request, SignInBody)
+        notice = acknowledged(edge.settings.sign_in.notice_text, body.notice_acknowledged)
         source = source_of(request)
         entry = await checked_password(edge, body.login, body.password, source)
         token = fresh_token()
         request_id = RequestId(f"r-{fresh_id()}")
         digest = token_digest(token)
-        event = SignInProved(request_id, insider_of(entry), Personal(source), digest)
+        event = SignInProved(request_id, insider_of(entry), Personal(source), digest, notice)
         refused = await edge.ask(request_id, event)
         if refused is not None:
             return refused_answer(refused)

@@ -23,6 +23,7 @@ from broker.core.events import RedeemRequested, SignOutRequested
 from broker.core.frame_fields import Name
 from broker.shell.gateway.edge import Edge, fresh_id
 from broker.shell.gateway.http import Body, RefusedError, listener_app, read_body, refused_answer, source_of
+from broker.shell.gateway.notice import acknowledged
 from broker.shell.gateway.pages import Pages
 from broker.shell.gateway.socket import serve_socket
 from broker.shell.gateway.token import GUEST_COOKIE, digest_from, fresh_token, hand_over, take_back
@@ -72,6 +73,7 @@ def outside_app(edge: Edge, pages: Pages) -> web.Application:
             Personal(prefix),
             token_digest(token),
             inviter,
+            acknowledged(guests.notice_text, body.notice_acknowledged),
         )
         refused = await edge.ask(request_id, event)
         if refused is not None:

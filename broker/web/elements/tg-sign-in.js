@@ -1,4 +1,7 @@
-/** <tg-sign-in>: the organisation's notice and the sign-in form. Fires `signed-in`. */
+/**
+ * <tg-sign-in>: the organisation's notice, which stays until it is acknowledged, and the sign-in form, which cannot be
+ * sent before. Fires `signed-in`.
+ */
 
 import { post } from "../protocol/http.js";
 import { make } from "./markup.js";
@@ -8,6 +11,9 @@ import { problemText } from "./problem-text.js";
 class SignIn extends HTMLElement {
   #farewell = make("p", { class: "farewell", role: "status" });
   #notice = make("p", { class: "notice" });
+  #seen = make("input", { id: "sign-in-acknowledged", type: "checkbox" });
+  #acknowledgement = make("div", { class: "check" }, this.#seen,
+    make("label", { for: "sign-in-acknowledged" }, "I have read this notice and agree to it."));
   #problem = make("p", { role: "alert" });
   #login = make("input", { id: "sign-in-login", name: "login", autocomplete: "username", required: true,
     autocapitalize: "none", spellcheck: "false", maxlength: 256 });
@@ -21,13 +27,14 @@ class SignIn extends HTMLElement {
       make("form", { class: "card", onsubmit: (event) => void this.#signIn(event) },
         ...this.heading(),
         this.#farewell,
+        this.#notice,
+        this.#acknowledgement,
         make("div", { class: "field" }, make("label", { for: "sign-in-login" }, "Name"), this.#login),
         make("div", { class: "field" }, make("label", { for: "sign-in-password" }, "Password"), this.#password),
         ...this.further(),
         this.#problem,
         this.#pause.words,
         this.#submit,
-        this.#notice,
       ),
     );
   }
@@ -54,11 +61,13 @@ class SignIn extends HTMLElement {
    */
   open(notice, farewell) {
     this.#notice.textContent = notice;
-    this.#notice.hidden = notice === "";
+    for (const part of [this.#notice, this.#acknowledgement]) part.hidden = notice === "";
+    this.#seen.checked = false;
+    this.#seen.required = notice !== "";
     this.#farewell.textContent = farewell ?? "";
     this.#farewell.hidden = farewell === null;
     this.hidden = false;
-    this.#login.focus();
+    (notice === "" ? this.#login : this.#seen).focus();
   }
 
   /** @param {SubmitEvent} event */
@@ -66,7 +75,8 @@ class SignIn extends HTMLElement {
     event.preventDefault();
     this.#submit.disabled = true;
     this.#problem.replaceChildren();
-    const asked = { login: this.#login.value, password: this.#password.value, ...this.answers() };
+    const asked = { login: this.#login.value, password: this.#password.value, ...this.answers(),
+      notice_acknowledged: this.#seen.checked };
     const answer = await post("/api/sign-in", asked);
     this.#submit.disabled = false;
     this.#pause.after(answer);
