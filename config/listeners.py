@@ -6,9 +6,9 @@ import unicodedata
 from itertools import combinations
 from typing import Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, SecretStr, model_validator
 
-from config.section import HostName, HttpsOrigin, ListenAddress, Section
+from config.section import FilePath, HostName, HttpsOrigin, ListenAddress, Section
 
 _ADDRESS = "Address to listen on. Wildcard addresses are refused: name the one network this listener serves."
 _PORT = "TCP port to listen on."
@@ -91,6 +91,18 @@ class AdminSettings(Section):
         description=_GROUP.format(role="auditor: sees sessions and policy, changes nothing"),
         json_schema_extra={"unit": "group"},
     )
+    second_factors: tuple[SecretStr, ...] = Field(
+        default=(),
+        max_length=64,
+        description="One LOGIN:SECRET for each person, as `turngate admin enrol` prints it. Nobody of the "
+        "groups signs in here without the codes that are made from it.",
+        json_schema_extra={"unit": "people"},
+    )
+    second_factors_file: FilePath | None = Field(
+        default=None,
+        description="File with one LOGIN:SECRET a line; readable by the service alone.",
+        json_schema_extra={"unit": "path"},
+    )
     session_seconds: int = Field(
         default=3600,
         ge=300,
@@ -98,6 +110,11 @@ class AdminSettings(Section):
         description="How long a sign-in here lasts. None outlives a restart.",
         json_schema_extra={"unit": "seconds"},
     )
+
+    @property
+    def has_groups(self) -> bool:
+        """Whether anybody of the directory has a role here."""
+        return any((self.operator_group, self.policy_administrator_group, self.auditor_group))
 
     @model_validator(mode="after")
     def _roles_are_apart(self) -> Self:

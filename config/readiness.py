@@ -46,6 +46,12 @@ def missing_for_service(settings: Settings) -> Iterator[ConfigurationError]:
         yield ConfigurationError(
             "settings", "invitations.secret_file", "is needed: it signs invitation links"
         )
+    if settings.admin.has_groups and not settings.admin.second_factors:
+        yield ConfigurationError(
+            "settings",
+            "admin.second_factors_file",
+            "is needed: nobody of the groups of [admin] can sign in without (`turngate admin enrol LOGIN`)",
+        )
     if settings.relay.pairing != "session":
         yield ConfigurationError(
             "settings", "relay.pairing", "must be `session`: `any` is for a relay that runs alone"

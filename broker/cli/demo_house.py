@@ -11,6 +11,7 @@ from pathlib import Path
 from uuid import uuid4
 
 from auth.passwords import hash_password
+from auth.second_factor import account_line, new_secret
 from broker.shell.tls import make_demo_certificate
 from config.settings import Settings
 
@@ -41,6 +42,8 @@ class DemoHouse:
     settings: Settings
     people: tuple[DemoPerson, ...]
     ca_file: Path
+    second_factors: dict[str, str]
+    """The secret of each administrator's, by login."""
 
 
 def make_house(folder: Path, address: str) -> DemoHouse:
@@ -55,7 +58,11 @@ def make_house(folder: Path, address: str) -> DemoHouse:
     }
     for name in ("inside", "outside"):
         listeners[name]["relay_host"] = address
-    listeners["admin"] |= {f"{role}_group": group for role, (group, _) in ADMINISTRATORS.items()}
+    second_factors = {login: new_secret() for _, login in ADMINISTRATORS.values()}
+    listeners["admin"] |= {
+        **{f"{role}_group": group for role, (group, _) in ADMINISTRATORS.items()},
+        "second_factors": [account_line(*enrolled) for enrolled in second_factors.items()],
+    }
     host = f"[{address}]" if ":" in address else address
     settings = Settings.model_validate(
         {
@@ -76,7 +83,7 @@ def make_house(folder: Path, address: str) -> DemoHouse:
             },
         }
     )
-    return DemoHouse(settings, people, certificate_file)
+    return DemoHouse(settings, people, certificate_file, second_factors)
 
 
 def _free_port(address: str, preferred: int, kind: socket.SocketKind = socket.SOCK_STREAM) -> int:

@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+from auth.second_factor import code_at, enrolment_uri
 from broker.cli.demo_house import ADMINISTRATORS, DemoHouse
 from broker.cli.demo_script import Outcome, ScriptFailedError, invitation_for_browsers, run_script
 from broker.client.errors import EdgeError
@@ -41,8 +42,10 @@ async def run_demo(house: DemoHouse, *, once: bool, as_json: bool) -> bool:
         if as_json:
             print(json.dumps(result), flush=True)
         elif stays:
-            _print_ways_in(result)
+            _print_ways_in(house, result)
         if stays:
+            if sys.stdin.isatty() and not as_json:
+                asyncio.get_running_loop().add_reader(sys.stdin, _asked_for_codes, house)
             await stop.wait()
     say("The edge is down")
     return bool(result["ok"])
@@ -142,17 +145,41 @@ def _ways_in(house: DemoHouse, link: str) -> dict[str, Any]:
         "ca_file": str(house.ca_file),
         "data_directory": str(house.settings.data_directory),
         "sign_ins": [{"login": person.login, "password": person.password} for person in house.people],
-        "admin_sign_ins": [{"role": role, "login": login} for role, (_, login) in ADMINISTRATORS.items()],
+        "admin_sign_ins": [
+            {"role": role, "login": login, "second_factor": _enrolment(house, login)}
+            for role, (_, login) in ADMINISTRATORS.items()
+        ],
         "guest_link": link,
     }
 
 
-def _print_ways_in(result: dict[str, Any]) -> None:
+def _enrolment(house: DemoHouse, login: str) -> str:
+    return enrolment_uri(login, house.second_factors[login])
+
+
+def _print_ways_in(house: DemoHouse, result: dict[str, Any]) -> None:
     print(f"\nOpen {result['inside']} and sign in (the certificate is the demo's own):")
     for sign_in in result["sign_ins"]:
         print(f"    {sign_in['login']:8} {sign_in['password']}")
-    print(f"Open {result['admin']} to watch over it, with the same passwords:")
+    print(f"Open {result['admin']} to watch over it, with the same passwords and a code:")
     for sign_in in result["admin_sign_ins"]:
         print(f"    {sign_in['login']:8} as {sign_in['role'].replace('_', ' ')}")
+    for login in house.second_factors:
+        print(f"        for an app: {_enrolment(house, login)}")
+    _print_codes(house)
     print(f"Open as a guest of alice, who lets you in from her page:\n    {result['guest_link']}")
+    print("Enter shows the codes of that moment; each is good once.")
     print("Ctrl-C ends the demo and removes everything it made.", flush=True)
+
+
+def _asked_for_codes(house: DemoHouse) -> None:
+    if sys.stdin.readline():
+        _print_codes(house)
+    else:  # nobody can type there any more
+        asyncio.get_running_loop().remove_reader(sys.stdin)
+
+
+def _print_codes(house: DemoHouse) -> None:
+    now = int(time.time())
+    shown = ", ".join(f"{login} {code_at(secret, now)}" for login, secret in house.second_factors.items())
+    print(f"    codes of this half minute: {shown}", flush=True)

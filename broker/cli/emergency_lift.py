@@ -1,4 +1,4 @@
-"""`turngate emergency lift` and `enrol`: lifting takes two people and their passwords."""
+"""`turngate emergency lift` and `enrol`: lifting takes two people, each with what they sign in with."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from auth.passwords import PasswordNotUsableError, hash_password
 from broker.cli.emergency_files import LAST_MILLISECOND, moment
 from broker.cli.emergency_terminal import NOTHING_DONE, ScopeText, give_up, scope_or_exit
 from broker.cli.options import ConfigFile, Flags, settings_or_exit
-from broker.cli.password import asked_password, new_password
+from broker.cli.password import asked_credentials, new_password
 from broker.cli.terminal import safe
 from broker.client.administration import OPERATOR, POLICY_ADMINISTRATOR, RECOVERY, NotDone, lift_stop
 from broker.client.errors import EdgeError
@@ -28,7 +28,7 @@ class LiftRole(StrEnum):
 
 def lift(
     scope: ScopeText,
-    login: Annotated[str, typer.Option(help="Of an administrator; asks for the password.")],
+    login: Annotated[str, typer.Option(help="Of an administrator; asks for password and code.")],
     role: Annotated[LiftRole, typer.Option(help="What to sign in as.")] = LiftRole.OPERATOR,
     recovery: Annotated[
         bool, typer.Option("--recovery", help="Sign in with a recovery account of the settings instead.")
@@ -40,13 +40,14 @@ def lift(
     config: ConfigFile = None,
     flags: Flags = None,
 ) -> None:
-    """Ask for a stop to be lifted, or approve it when somebody else has asked. The password may come on
-    standard input."""
+    """Ask for a stop to be lifted, or approve it when somebody else has asked. Password and code may come on
+    two lines of standard input."""
     wanted = scope_or_exit(scope)
     origin = settings_or_exit(config, flags).admin.origin
     chosen = RECOVERY if recovery else role.value
+    who = asked_credentials(origin, login, ca_file)
     try:
-        until_ms = asyncio.run(lift_stop(origin, login, asked_password(), chosen, str(wanted), ca_file))
+        until_ms = asyncio.run(lift_stop(origin, who, chosen, str(wanted), ca_file))
     except NotDone as refused:
         give_up(1, *refused.lines)
     except (EdgeError, OSError) as error:

@@ -7,7 +7,7 @@ from importlib.metadata import version
 
 import typer
 
-from broker.cli import audit, check, demo, emergency, policy, ports, relay, serve, user
+from broker.cli import admin, audit, check, demo, emergency, policy, ports, relay, serve, user
 
 # One line per file of this folder, in the order of `turngate --help`. Each has `register(app)`.
 SUB_COMMANDS = (
@@ -19,6 +19,7 @@ SUB_COMMANDS = (
     policy,
     emergency,
     audit,
+    admin,
     user,
 )
 

@@ -11,12 +11,12 @@ from typing import Annotated, NoReturn
 import typer
 
 from broker.cli.options import ConfigFile, Flags, settings_or_exit
-from broker.cli.password import asked_password
+from broker.cli.password import asked_credentials
 from broker.cli.terminal import safe
 from broker.client.administration import InForce, PolicyNotChanged, apply_policy, roll_back_policy
 from broker.client.errors import EdgeError
 
-Login = Annotated[str, typer.Option(help="Of a policy administrator; asks for the password.")]
+Login = Annotated[str, typer.Option(help="Of a policy administrator; asks for password and code.")]
 Ca = Annotated[
     Path | None, typer.Option("--ca-file", help="CA of the admin listener's certificate.", metavar="FILE")
 ]
@@ -29,13 +29,14 @@ def apply(
     config: ConfigFile = None,
     flags: Flags = None,
 ) -> None:
-    """Put this policy in force, and in the policy file. The password may come on standard input."""
+    """Put this policy in force, and in the policy file. Password and code may come on two lines of standard
+    input."""
     try:
         text = file.read_bytes().decode()
     except (OSError, UnicodeDecodeError) as error:
         _give_up([f"{file}: {error}"])
     origin = settings_or_exit(config, flags).admin.origin
-    _tell(apply_policy(origin, login, asked_password(), text, ca_file))
+    _tell(apply_policy(origin, asked_credentials(origin, login, ca_file), text, ca_file))
 
 
 def rollback(
@@ -47,7 +48,7 @@ def rollback(
 ) -> None:
     """Put an earlier revision in force again, and in the policy file."""
     origin = settings_or_exit(config, flags).admin.origin
-    _tell(roll_back_policy(origin, login, asked_password(), revision, ca_file))
+    _tell(roll_back_policy(origin, asked_credentials(origin, login, ca_file), revision, ca_file))
 
 
 def _tell(changing: Coroutine[None, None, InForce]) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import aiohttp
@@ -18,6 +18,18 @@ OPERATOR = "operator"
 POLICY_ADMINISTRATOR = "policy_administrator"
 RECOVERY = "recovery"
 """The role of the accounts of [emergency].recovery_accounts."""
+
+
+@dataclass(frozen=True, slots=True)
+class Credentials:
+    """What an administrator signs in with. `code` is that of the second factor, empty where there is none.
+
+    Whoever hands them over acknowledges the edge's notice (`broker.client.http.read_notice`).
+    """
+
+    login: str
+    password: str = field(repr=False)
+    code: str = field(default="", repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,23 +54,21 @@ class StopNotLifted(NotDone):
     """The stop goes on, and nobody's word was taken for lifting it."""
 
 
-async def apply_policy(origin: str, login: str, password: str, text: str, tls: Tls = None) -> InForce:
+async def apply_policy(origin: str, who: Credentials, text: str, tls: Tls = None) -> InForce:
     """Put this text in force. Raises PolicyNotChanged, EdgeUnreachable, EdgeMisspoke."""
-    return await _change(origin, login, password, "/api/policy/apply", {"text": text}, tls)
+    return await _change(origin, who, "/api/policy/apply", {"text": text}, tls)
 
 
-async def roll_back_policy(origin: str, login: str, password: str, revision: int, tls: Tls = None) -> InForce:
+async def roll_back_policy(origin: str, who: Credentials, revision: int, tls: Tls = None) -> InForce:
     """Put the text of an earlier revision in force. Raises as `apply_policy`."""
-    return await _change(origin, login, password, "/api/policy/rollback", {"revision": revision}, tls)
+    return await _change(origin, who, "/api/policy/rollback", {"revision": revision}, tls)
 
 
-async def lift_stop(
-    origin: str, login: str, password: str, role: str, scope: str, tls: Tls = None
-) -> int | None:
+async def lift_stop(origin: str, who: Credentials, role: str, scope: str, tls: Tls = None) -> int | None:
     """Ask for an emergency stop to be lifted, or approve that somebody else asked. None once it is lifted;
     otherwise until when (Unix milliseconds) another person has to approve. Raises StopNotLifted,
     EdgeUnreachable, EdgeMisspoke."""
-    async with _signed_in(origin, login, password, role, tls, StopNotLifted) as desk:
+    async with _signed_in(origin, who, role, tls, StopNotLifted) as desk:
         asked_before = _lift_of(await desk.get("/api/emergency"), scope)
         after = await desk.post("/api/emergency/lift", {"scope": scope})
         if all(stop["scope"] != scope for stop in after["stops"]):
@@ -74,10 +84,8 @@ def _lift_of(overview: Mapping[str, Any], scope: str) -> dict[str, Any] | None:
     return next((stop["lift"] for stop in overview["stops"] if stop["scope"] == scope), None)
 
 
-async def _change(
-    origin: str, login: str, password: str, path: str, body: Mapping[str, object], tls: Tls
-) -> InForce:
-    async with _signed_in(origin, login, password, POLICY_ADMINISTRATOR, tls, PolicyNotChanged) as desk:
+async def _change(origin: str, who: Credentials, path: str, body: Mapping[str, object], tls: Tls) -> InForce:
+    async with _signed_in(origin, who, POLICY_ADMINISTRATOR, tls, PolicyNotChanged) as desk:
         answer = await desk.post(path, body)
         return InForce(int(answer["revision"]), str(answer["sha256"]))
 
@@ -118,22 +126,23 @@ class _Desk:
 
 @asynccontextmanager
 async def _signed_in(
-    origin: str, login: str, password: str, role: str, tls: Tls, refused: type[NotDone]
+    origin: str, who: Credentials, role: str, tls: Tls, refused: type[NotDone]
 ) -> AsyncIterator[_Desk]:
     """Signed in for one role, and out again, also where the edge refuses what is asked then."""
     timeout = aiohttp.ClientTimeout(total=REQUEST_TIMEOUT_SECONDS)
     connector = Connector(tls, force_close=True)
     try:
         async with aiohttp.ClientSession(connector=connector, timeout=timeout) as session:
-            who = {
-                "login": login,
-                "password": password,
+            asked = {
+                "login": who.login,
+                "password": who.password,
+                "code": who.code,
                 "role": role,
                 "notice_acknowledged": True,
                 "bearer": True,
             }
             door = _Desk(session, origin, refused, {})
-            token = str((await door.post("/api/sign-in", who))["token"])
+            token = str((await door.post("/api/sign-in", asked))["token"])
             desk = _Desk(session, origin, refused, bearer(token))
             try:
                 yield desk

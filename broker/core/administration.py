@@ -12,8 +12,24 @@ from auth.principal import Insider, PartyId
 from broker.core import calling, leaving, visit
 from broker.core.answers import reply, reply_denied
 from broker.core.clock import Deadline, Now
-from broker.core.commands import Answer, Command, ConnectionId, Narrowing, Note, ReplyDone, ReplyGranted
-from broker.core.errors import AUDIT_UNAVAILABLE, ENDED_BY_OPERATOR, NOT_SIGNED_IN, UNKNOWN_SESSION
+from broker.core.commands import (
+    Answer,
+    Command,
+    ConnectionId,
+    Narrowing,
+    Note,
+    ReplyDone,
+    ReplyGranted,
+    SaveCodeStep,
+    Write,
+)
+from broker.core.errors import (
+    AUDIT_UNAVAILABLE,
+    ENDED_BY_OPERATOR,
+    NOT_SIGNED_IN,
+    SIGN_IN_REFUSED,
+    UNKNOWN_SESSION,
+)
 from broker.core.events import (
     AdminSignInProved,
     AdminSignOutRequested,
@@ -32,7 +48,15 @@ Asked = AdminViewRequested | SessionEndRequested | EmergencyRequested
 
 
 def sign_in(house: House, event: AdminSignInProved, now: Now) -> list[Command]:
-    """The directory vouched for the person; the rules of administration say whether they have the role."""
+    """The directory vouched for the person; the rules of administration say whether they have the role. A
+    one-time code is used up by the first who comes with it, whatever comes of that."""
+    party = event.insider.party
+    writes: tuple[Write, ...] = ()
+    if event.code_step is not None:
+        if event.code_step <= house.code_steps.get(party, -1):
+            return [Answer((reply(event.request_id, SIGN_IN_REFUSED),))]
+        house.code_steps[party] = event.code_step
+        writes = (SaveCodeStep(party, event.code_step),)
     decision = ask_as(house, event.role, event.insider, event.source, ACTION_OF_ROLE[event.role], now)
     if not decision.allowed:
         return reply_denied(event.request_id, decision, event.insider)
@@ -41,8 +65,9 @@ def sign_in(house: House, event: AdminSignInProved, now: Now) -> list[Command]:
         "admin.signed_in",
         basis=(decision,),
         personal=named("user", event.insider, event.source),
-        user=event.insider.party,
+        user=party,
         role=event.role.value,
+        method="password" if event.code_step is None else "password and code",
         expires_at=now.wall_seconds + seconds,
         notice_acknowledged=event.notice_sha256 is not None,
         notice_sha256=event.notice_sha256,
@@ -55,6 +80,7 @@ def sign_in(house: House, event: AdminSignInProved, now: Now) -> list[Command]:
             (decision,),
             (record,),
             (ReplyGranted(event.request_id),),
+            writes=writes,
             on_failure=(reply(event.request_id, AUDIT_UNAVAILABLE),),
         )
     ]

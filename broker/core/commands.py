@@ -219,6 +219,14 @@ class SaveSignInFailure:
 
 
 @dataclass(frozen=True, slots=True)
+class SaveCodeStep:
+    """Inserts, or replaces the row of the same party."""
+
+    party: PartyId
+    step: int
+
+
+@dataclass(frozen=True, slots=True)
 class SaveMessage:
     """Saving the same id again changes nothing."""
 
@@ -294,7 +302,14 @@ class EndEverySignIn:
 
 NarrowingWrite = EndSignIn | EndSignInsOf | EndEverySignIn | RevokeInvitation | EndVisit
 Write = (
-    SaveSignIn | SaveSignInFailure | SaveMessage | SettleMessage | SaveInvitation | SaveVisit | NarrowingWrite
+    SaveSignIn
+    | SaveSignInFailure
+    | SaveCodeStep
+    | SaveMessage
+    | SettleMessage
+    | SaveInvitation
+    | SaveVisit
+    | NarrowingWrite
 )
 
 # --- the four kinds -----------------------------------------------------------------------------------------

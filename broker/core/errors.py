@@ -40,7 +40,7 @@ ALREADY_HELLO = ErrorRow("ALREADY_HELLO", Blame.CALLER, "hello was already said.
 RATE_LIMITED = ErrorRow("RATE_LIMITED", Blame.CALLER, "Too many messages; slow down.", 429, retryable=True)
 BAD_REQUEST = ErrorRow("BAD_REQUEST", Blame.CALLER, "The request was not understood.", 400)
 ORIGIN_REFUSED = ErrorRow("ORIGIN_REFUSED", Blame.CALLER, "This page may not talk to this edge.", 403)
-SIGN_IN_REFUSED = ErrorRow("SIGN_IN_REFUSED", Blame.CALLER, "The name or the password is not right.", 401)
+SIGN_IN_REFUSED = ErrorRow("SIGN_IN_REFUSED", Blame.CALLER, "What you entered is not right.", 401)
 SIGN_IN_THROTTLED = ErrorRow(
     "SIGN_IN_THROTTLED", Blame.CALLER, "Too many attempts; wait and try again.", 429, retryable=True
 )

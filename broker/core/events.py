@@ -115,6 +115,9 @@ class AdminSignInProved:
     role: Role
     notice_sha256: str | None = None
     """As above."""
+    code_step: int | None = None
+    """The step of the one-time code that came with the password; None for an account without a second factor.
+    """
 
 
 @dataclass(frozen=True, slots=True)
@@ -254,6 +257,8 @@ class Started:
     """Emergency stops that the record knows of, and no lift of them."""
     latches: tuple[LatchFound, ...] = ()
     """Those that are latched on disk."""
+    code_steps: tuple[tuple[PartyId, int], ...] = ()
+    """Of each administrator, the step of the last one-time code that was taken."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -297,6 +297,8 @@ class House:
     admin_sign_ins: dict[str, AdminSignIn] = field(default_factory=dict)
     """By the digest of their tokens, which open nothing at the other listeners, as theirs open nothing here.
     """
+    code_steps: dict[PartyId, int] = field(default_factory=dict)
+    """Of each administrator, the step of the last one-time code that was taken: no earlier one is good."""
     tallies: dict[Scope, Tally] = field(default_factory=dict)
     """Of the emergency stops latched in this run (`Gate.stops`)."""
     to_end: deque[EndOf] = field(default_factory=deque)

@@ -33,6 +33,7 @@ def started(house: House, event: Started, now: Now) -> list[Command]:
         )
         left = row.expires_at_unix_seconds - now.wall_seconds
         house.deadlines.add(now, left, "invitation.expiry", row.invitation_id)
+    house.code_steps.update(event.code_steps)
     for stored in event.visits:
         guest = stored.guest
         house.visits[guest.party] = Visit(

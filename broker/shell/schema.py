@@ -26,6 +26,13 @@ SIGN_IN_FAILURES = Table(
 )
 """Wrong passwords that still count, as `auth.throttle` keeps them."""
 
+CODE_STEPS = Table(
+    "code_steps",
+    METADATA,
+    Column("party", String(128), primary_key=True),
+    Column("step", BigInteger, nullable=False),
+)
+
 MESSAGES = Table(
     "messages",
     METADATA,

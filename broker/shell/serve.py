@@ -21,6 +21,7 @@ from auth.ldap import LdapDirectory
 from auth.ldif import LdifDirectory
 from auth.principal import PartyId
 from auth.recovery import RecoveryAccounts
+from auth.second_factor import SecondFactors
 from auth.throttle import SignInThrottle
 from broker.audit.checkpoint import SigningKey
 from broker.audit.heads_file import HeadsFile
@@ -155,6 +156,7 @@ async def running_edge(settings: Settings, parts: Parts) -> AsyncIterator[Edge]:
             read_clock,
             policy_file,
             RecoveryAccounts(settings.emergency.recovery_accounts),
+            SecondFactors(settings.admin.second_factors),
             BandwidthMeter(driver.live_flows, media.counted, partial(_zones, driver)),
         )
         stack.push_async_callback(edge.recovery.close)

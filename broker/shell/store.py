@@ -30,6 +30,7 @@ from broker.core.gate import Receipt
 from broker.core.stored import LostSession, StoredInvitation, StoredVisit
 from broker.shell.journal import Mark
 from broker.shell.schema import (
+    CODE_STEPS,
     INVITATIONS,
     JOURNAL_MARK,
     MESSAGES,
@@ -194,6 +195,7 @@ class Store:
             visits = connection.execute(select(VISITS).where(VISITS.c.expires_at > now_unix_seconds)).all()
             lost = open_sessions(connection)
             stops = latched_stops(connection)
+            code_steps = connection.execute(select(CODE_STEPS)).all()
         return Started(
             tuple(
                 StoredInvitation(
@@ -209,6 +211,7 @@ class Store:
             tuple(StoredVisit(_guest(row), row.token_digest, row.admitted, row.expires_at) for row in visits),
             tuple(LostSession(session.session_id, session.kind, session.last_counters) for session in lost),
             stops,
+            code_steps=tuple((PartyId(row.party), row.step) for row in code_steps),
         )
 
     def policy_history(self, limit: int) -> list[Record]:
@@ -267,6 +270,11 @@ def _write(connection: Connection, write: c.Write) -> None:
                     at_ms=failure.at_ms,
                     counts_until_ms=failure.counts_until_ms,
                 )
+            )
+        case c.SaveCodeStep():
+            statement = upsert(CODE_STEPS).values(party=write.party, step=write.step)
+            connection.execute(
+                statement.on_conflict_do_update(index_elements=["party"], set_={"step": write.step})
             )
         case c.SaveMessage():
             connection.execute(

@@ -8,9 +8,13 @@ from typing import Any
 
 import aiohttp
 
+from auth.second_factor import account_line, new_secret
 from broker.cli.demo_house import ADMINISTRATORS, DemoPerson, _ldif
 from broker.client.tls import Connector
+from tests.acceptance.authenticator import unused_code
 from tests.acceptance.served_edge import ServedEdge
+
+SECOND_FACTORS = {login: new_secret() for _, login in ADMINISTRATORS.values()}
 
 
 def crowded_edge(folder: Path, people: int) -> ServedEdge:
@@ -19,8 +23,14 @@ def crowded_edge(folder: Path, people: int) -> ServedEdge:
     crowd = tuple(DemoPerson(f"p{n}", f"Person {n}", secrets.token_urlsafe(9), True) for n in range(people))
     edge.people = (*edge.people, *crowd)
     (folder / "people.ldif").write_text(_ldif(edge.people))
+    enrolled = edge.folder / "second-factors"
+    lines = [account_line(login, secret) for login, secret in SECOND_FACTORS.items()]
+    enrolled.write_text("\n".join(lines))
+    enrolled.chmod(0o600)
     groups = "".join(f'{role}_group = "{group}"\n' for role, (group, _) in ADMINISTRATORS.items())
-    edge.config.write_text(edge.config.read_text().replace("[admin]\n", f"[admin]\n{groups}"))
+    edge.config.write_text(
+        edge.config.read_text().replace("[admin]\n", f'[admin]\n{groups}second_factors_file = "{enrolled}"\n')
+    )
     return edge
 
 
@@ -31,6 +41,7 @@ async def administer(edge: ServedEdge, role: str, path: str, body: dict[str, Any
     who = {
         "login": person.login,
         "password": person.password,
+        "code": await unused_code(SECOND_FACTORS[person.login]),
         "role": role,
         "notice_acknowledged": True,
         "bearer": True,

@@ -13,8 +13,9 @@ from typing import Any
 import pytest
 from playwright.async_api import Page, expect
 
+from auth.second_factor import enrolment_uri
 from broker.core.bandwidth import FLOOR
-from tests.acceptance.crowd import crowded_edge
+from tests.acceptance.crowd import SECOND_FACTORS, crowded_edge
 from tests.browser.call_figures import grows
 from tests.browser.conftest import ARTEFACTS, WIDE, Browsing
 from tests.browser.fake_edge import FakeEdge
@@ -165,7 +166,12 @@ class LimitedEdge:
         """As the demo tells of itself."""
         addresses = self.served.addresses
         people = [{"login": person.login, "password": person.password} for person in self.served.people]
-        return {"admin": f"https://{addresses.admin}:{addresses.admin_port}", "sign_ins": people}
+        enrolled = [
+            {"login": login, "second_factor": enrolment_uri(login, secret)}
+            for login, secret in SECOND_FACTORS.items()
+        ]
+        admin = f"https://{addresses.admin}:{addresses.admin_port}"
+        return {"admin": admin, "sign_ins": people, "admin_sign_ins": enrolled}
 
     async def enter(self, browsing: Browsing, login: str, facing: str) -> Page:
         """Somebody's page with the conversation with another open."""

@@ -9,9 +9,11 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import pyotp
 import pytest
 from playwright.async_api import Page, expect
 
+from tests.acceptance.authenticator import unused_code
 from tests.browser.conftest import ARTEFACTS, Browsing
 from tests.browser.test_call import host_and_guest
 from tests.browser.visitor import is_not_wider_than_its_window, picture, until
@@ -28,6 +30,7 @@ async def console(browsing: Browsing, edge: dict[str, Any], role: str) -> Page:
     await page.get_by_label("I have read this notice").check()
     await page.get_by_label("Name", exact=True).fill(login)
     await page.get_by_label("Password").fill(password(edge, login))
+    await page.get_by_label("Code").fill(await unused_code(second_factor(edge, login)))
     await page.get_by_label("Role").select_option(role)
     await page.get_by_role("button", name="Sign in").click()
     await expect(page.get_by_text(f"{login}, {role.lower()}")).to_be_visible()
@@ -36,6 +39,12 @@ async def console(browsing: Browsing, edge: dict[str, Any], role: str) -> Page:
 
 def password(edge: dict[str, Any], login: str) -> str:
     return str(next(person["password"] for person in edge["sign_ins"] if person["login"] == login))
+
+
+def second_factor(edge: dict[str, Any], login: str) -> str:
+    """The secret that an app would make codes from."""
+    uri = next(one["second_factor"] for one in edge["admin_sign_ins"] if one["login"] == login)
+    return pyotp.parse_uri(uri).secret
 
 
 def records(edge: dict[str, Any], kind: str) -> list[dict[str, Any]]:

@@ -46,7 +46,7 @@ async def test_nothing_is_sent_before_the_notice_is_acknowledged_and_a_wrong_pas
     assert sent == []
     await acknowledged.check()
     await page.get_by_label("Password").press("Enter")
-    await expect(page.get_by_role("alert").first).to_contain_text("The name or the password is not right.")
+    await expect(page.get_by_role("alert").first).to_contain_text("What you entered is not right.")
     await expect(page.get_by_label("Password")).to_have_value("")
     await sign_in(page, "alice")
     await page.get_by_role("button", name="Sign out").click()

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import secrets
 import socket
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, field
 from functools import cache
+from itertools import count
 from pathlib import Path
 from typing import Self
 from uuid import NAMESPACE_DNS, uuid5
 
 from auth.passwords import hash_password
+from auth.second_factor import account_line
 from broker.shell.tls import make_demo_certificate
 from config.settings import Settings
 
@@ -34,6 +37,7 @@ ADMINISTRATION = {
     "policy_administrator_group": "policy-administrators",
     "auditor_group": "auditors",
 }
+SECOND_FACTORS = {login: f"{login.upper():A<32}" for login in ("alice", "bob", "carol")}
 GUEST_NAME = "Grace Guest"
 
 POLICY = """revision = 1
@@ -99,6 +103,8 @@ class BenchHouse:
     folder: Path
     settings: Settings
     ca_file: Path
+    steps: Iterator[int] = field(default_factory=lambda: count(1))
+    """Of the clock by which codes are checked, one for each sign-in of an administrator."""
 
     @property
     def database(self) -> Path:
@@ -120,7 +126,8 @@ def with_house(folder: Path, *, policy: str = POLICY, **gateway: float) -> Bench
         name: {"address": LOCAL, "port": port, "origin": f"https://{LOCAL}:{port}"}
         for name, port in zip(("inside", "outside", "admin"), _free_ports(3), strict=True)
     }
-    listeners["admin"] |= ADMINISTRATION
+    enrolled = [account_line(*one) for one in SECOND_FACTORS.items()]
+    listeners["admin"] |= {**ADMINISTRATION, "second_factors": enrolled}
     settings = Settings.model_validate(
         {
             "data_directory": folder / "data",

@@ -22,10 +22,13 @@ import structlog
 
 from auth.personal import Personal
 from auth.principal import Insider, PartyId
+from auth.second_factor import STEP_SECONDS, code_at
 from auth.tokens import token_digest
+from broker.client.administration import Credentials
 from broker.client.invitations import split_link
 from broker.client.tls import Connector
 from broker.core.client_frames import InvitationCreate
+from broker.core.clock import Now
 from broker.core.commands import RequestId
 from broker.core.events import SignInProved
 from broker.core.frame_codec import SUBPROTOCOL
@@ -33,9 +36,17 @@ from broker.shell.facts import insider_of
 from broker.shell.gateway.edge import Edge, fresh_id
 from broker.shell.gateway.token import fresh_token
 from broker.shell.parts import load_parts
-from broker.shell.serve import running_edge
+from broker.shell.serve import read_clock, running_edge
 from broker.shell.source import SourceLimiter
-from tests.edge.bench_house import GUEST_NAME, LOCAL, POLICY, BenchHouse, password_of, with_house
+from tests.edge.bench_house import (
+    GUEST_NAME,
+    LOCAL,
+    POLICY,
+    SECOND_FACTORS,
+    BenchHouse,
+    password_of,
+    with_house,
+)
 from tests.edge.bench_wire import WAIT_SECONDS, Answer, Wire
 
 
@@ -101,12 +112,34 @@ class Bench:
         body = {"login": login, "password": password, "notice_acknowledged": True, **more}
         return await self.http("POST", f"{self.inside}/api/sign-in", body, source=source)
 
-    async def post_admin_sign_in(
-        self, login: str, role: str, password: str | None = None, **more: object
-    ) -> Answer:
-        """With the person's own password, unless another is given."""
+    def new_code(self, login: str) -> str:
+        """What the app of an administrator shows, one step of the edge's clock after the last that was asked
+        for; nothing for who has none."""
+        later_ms = next(self.house.steps) * STEP_SECONDS * 1000
+
+        def clock() -> Now:
+            now = read_clock()
+            return Now(now.wall_ms + later_ms, now.monotonic_seconds)
+
+        self.edge.clock = clock
+        secret = SECOND_FACTORS.get(login)
+        return code_at(secret, clock().wall_seconds) if secret is not None else ""
+
+    def credentials(self, login: str, password: str | None = None) -> Credentials:
+        """The same for the Python client."""
         given = password_of(login) if password is None else password
-        body = {"login": login, "password": given, "role": role, "notice_acknowledged": True, **more}
+        return Credentials(login, given, self.new_code(login))
+
+    async def post_admin_sign_in(
+        self, login: str, role: str, password: str | None = None, code: str | None = None, **more: object
+    ) -> Answer:
+        """With the person's own password and a code that is new, unless others are given."""
+        given = {
+            "login": login,
+            "password": password_of(login) if password is None else password,
+            "code": self.new_code(login) if code is None else code,
+        }
+        body = {**given, "role": role, "notice_acknowledged": True, **more}
         return await self.http("POST", f"{self.admin}/api/sign-in", body)
 
     async def redeem(self, secret: str, *, source: str = LOCAL, **more: object) -> Answer:

@@ -12,7 +12,7 @@ from auth.ldif import LdifDirectory
 from broker.client.administration import PolicyNotChanged, apply_policy, roll_back_policy
 from broker.core.client_frames import ChatSend
 from broker.shell.driver import Driver
-from tests.edge.bench_house import NO_CHAT, POLICY, password_of
+from tests.edge.bench_house import NO_CHAT, POLICY
 from tests.edge.bench_wire import Answer
 from tests.edge.edge_bench import Bench, edge_bench
 from tests.edge.test_policy_reload import NO_CALLS, revision, talking
@@ -264,13 +264,13 @@ async def test_the_command_line_applies_and_rolls_back_in_an_administrators_name
         text = revision(2, POLICY + NO_CHAT)
         ca_file = bench.house.ca_file
         with pytest.raises(PolicyNotChanged, match="SIGN_IN_REFUSED"):
-            await apply_policy(bench.admin, "bob", "wrong", text, ca_file)
+            await apply_policy(bench.admin, bench.credentials("bob", "wrong"), text, ca_file)
         with pytest.raises(PolicyNotChanged, match="POLICY_DEFAULT_DENY"):
-            await apply_policy(bench.admin, "alice", password_of("alice"), text, ca_file)
+            await apply_policy(bench.admin, bench.credentials("alice"), text, ca_file)
         with pytest.raises(PolicyNotChanged, match="rules"):
-            await apply_policy(bench.admin, "bob", password_of("bob"), text.replace("deny", "x"), ca_file)
-        assert (await apply_policy(bench.admin, "bob", password_of("bob"), text, ca_file)).revision == 2
-        assert (await roll_back_policy(bench.admin, "bob", password_of("bob"), 1, ca_file)).revision == 1
+            await apply_policy(bench.admin, bench.credentials("bob"), text.replace("deny", "x"), ca_file)
+        assert (await apply_policy(bench.admin, bench.credentials("bob"), text, ca_file)).revision == 2
+        assert (await roll_back_policy(bench.admin, bench.credentials("bob"), 1, ca_file)).revision == 1
         by = [record["fields"]["by"] for record in await bench.recorded("policy.applied", 3)]
         assert by == [None, await bench.party("bob"), await bench.party("bob")]
 

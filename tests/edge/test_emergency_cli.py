@@ -52,7 +52,13 @@ async def lift(bench: Bench, login: str, *arguments: str, scope: str = "all", pa
     origin, port = bench.admin, bench.house.settings.admin.port
     settings = ("--set", f"admin.origin={origin}", "--set", f"admin.port={port}")
     who = ("--scope", scope, "--login", login, "--ca-file", str(bench.house.ca_file))
-    return await run("lift", *who, *arguments, *settings, given=f"{password or password_of(login)}\n")
+    return await run(
+        "lift",
+        *who,
+        *arguments,
+        *settings,
+        given=f"{password or password_of(login)}\n{bench.new_code(login)}\n",
+    )
 
 
 def with_recovery_accounts(folder: Path) -> BenchHouse:
@@ -192,7 +198,7 @@ async def test_a_lift_is_refused_to_who_is_nobody_here_and_of_what_is_not_stoppe
     async with edge_bench(tmp_path) as bench:
         tls = bench.house.ca_file
         with pytest.raises(StopNotLifted, match="NOT_STOPPED"):
-            await lift_stop(bench.admin, "carol", password_of("carol"), OPERATOR, "all", tls)
+            await lift_stop(bench.admin, bench.credentials("carol"), OPERATOR, "all", tls)
         assert (await here(bench, "stop")).status == 0
         for login, password, role in (
             ("carol", "wrong", OPERATOR),
@@ -201,7 +207,7 @@ async def test_a_lift_is_refused_to_who_is_nobody_here_and_of_what_is_not_stoppe
             ("carol", password_of("carol"), RECOVERY),
         ):
             with pytest.raises(StopNotLifted):
-                await lift_stop(bench.admin, login, password, role, "all", tls)
+                await lift_stop(bench.admin, bench.credentials(login, password), role, "all", tls)
         refused = await lift(bench, "carol", password="wrong")
         assert (refused.status, refused.out, "SIGN_IN_REFUSED" in refused.err) == (1, "", True)
 

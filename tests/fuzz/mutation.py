@@ -242,4 +242,5 @@ MUTATIONS: Final[dict[str, Mutation]] = {
     "planes": any_mutation,
     "policy": text_mutation,
     "latch": any_mutation,
+    "second_factor": any_mutation,
 }

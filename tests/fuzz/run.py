@@ -15,7 +15,16 @@ from typing import Final, NamedTuple
 
 FOLDER: Final = Path(__file__).parent
 WORK: Final = FOLDER.parent.parent / "var" / "fuzz"
-SHARES: Final = {"stun": 1, "channel": 1, "framing": 1, "server": 5, "planes": 2, "policy": 1, "latch": 1}
+SHARES: Final = {
+    "stun": 1,
+    "channel": 1,
+    "framing": 1,
+    "server": 5,
+    "planes": 2,
+    "policy": 1,
+    "latch": 1,
+    "second_factor": 1,
+}
 """How many parts of the time each target gets: the server takes longest and has most to try."""
 MAX_INPUT_BYTES = 8192
 LOADING_SECONDS = 120

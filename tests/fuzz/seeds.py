@@ -350,6 +350,15 @@ LATCH = {
     "drill": b"drill-all\n",
 }
 
+SECOND_FACTOR = {
+    "a-login": b"carol:JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP",
+    "an-address": b"Carol@EXAMPLE.org:jbswy3dpehpk3pxpjbswy3dpehpk3pxp",
+    "padded": b"carol:JBSWY3DPEHPK3PXPJBSWY3DPEE======",
+    "too-short": b"carol:JBSWY3DPEHPK3PXP",
+    "colons": b"urn:x:carol:JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP",
+    "no-base32": b"carol:0123456789abcdef0123456789abcdef",
+}
+
 SEEDS = {
     "stun": STUN,
     "channel": CHANNEL,
@@ -358,6 +367,7 @@ SEEDS = {
     "planes": PLANES,
     "policy": POLICY,
     "latch": LATCH,
+    "second_factor": SECOND_FACTOR,
 }
 
 

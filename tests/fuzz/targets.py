@@ -7,6 +7,7 @@ from functools import cache
 from itertools import pairwise
 from typing import Final
 
+from auth.second_factor import SecondFactorError, account_line, parse_account
 from broker.policy.check import findings
 from broker.policy.index import PolicyIndex
 from broker.policy.stop import parse_scope
@@ -145,6 +146,17 @@ def latch(data: bytes) -> None:
     assert all(said is None or len(said) <= 1000 for said in (note.by, note.reason))
 
 
+def second_factor(data: bytes) -> None:
+    """The line of a settings file: a login that a terminal can show and at least 128 bits, or no account."""
+    try:
+        login, codes = parse_account(data.decode(errors="replace"))
+    except SecondFactorError:
+        return
+    assert login.isprintable()
+    assert len(codes.byte_secret()) >= 16
+    assert parse_account(account_line(login, codes.secret))[0] == login
+
+
 def _read(data: bytes) -> tuple[PolicyIndex | None, Sequence[PolicyError]]:
     try:
         return PolicyIndex(load_policy(data, "fuzzed")), ()
@@ -165,4 +177,5 @@ TARGETS: Final[dict[str, Target]] = {
     "planes": planes,
     "policy": policy,
     "latch": latch,
+    "second_factor": second_factor,
 }

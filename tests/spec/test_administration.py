@@ -8,7 +8,7 @@ import pytest
 
 from auth.personal import Personal
 from auth.principal import Insider
-from broker.core.commands import ReplyDone, ReplyGranted, RequestId, WithdrawMedia
+from broker.core.commands import ReplyDone, ReplyGranted, ReplyRefused, RequestId, SaveCodeStep, WithdrawMedia
 from broker.core.errors import ENDED_BY_OPERATOR
 from broker.core.events import (
     AdminSignInProved,
@@ -16,6 +16,7 @@ from broker.core.events import (
     AdminViewRequested,
     CommitFailed,
     SessionEndRequested,
+    Started,
 )
 from broker.core.frames import CallEnded
 from broker.core.overview import live_sessions
@@ -212,3 +213,53 @@ class TestTheOverview:
             ("callee", "insider"),
         ]
         assert rows[guest.party]["state"] == "admitted"
+
+
+# --- one-time codes -----------------------------------------------------------------------------------------
+
+
+def with_code(play: Playbook, person: Insider, step: int | None, role: Role = Role.OPERATOR) -> Outcome:
+    return play >> AdminSignInProved(RequestId("r-in"), person, SOURCE, f"t-{step}", role, code_step=step)
+
+
+def is_refused(outcome: Outcome) -> bool:
+    (answer,) = outcome.effects
+    return isinstance(answer, ReplyRefused) and answer.error.code == "SIGN_IN_REFUSED"
+
+
+def test_a_code_is_good_once_and_no_earlier_one_after_it() -> None:
+    play = house()
+    olga, otto = play.insider("olga", "ops"), play.insider("otto", "ops")
+    first = with_code(play, olga, 100)
+    assert first.openings[0].writes == (SaveCodeStep(olga.party, 100),)
+    assert first.record("admin.signed_in").fields["method"] == "password and code"
+    for step in (100, 99):
+        again = with_code(play, olga, step)
+        assert is_refused(again)
+        assert again.record_types == []
+    assert with_code(play, otto, 100).openings
+    assert with_code(play, olga, 101).openings
+
+
+def test_a_code_is_used_up_also_where_the_gate_denies_or_the_record_fails() -> None:
+    play = house()
+    olga = play.insider("olga", "ops")
+    assert with_code(play, olga, 100, Role.AUDITOR).record_types == ["decision.denied"]
+    assert is_refused(with_code(play, olga, 100))
+    play >> play.failed(with_code(play, olga, 101))
+    assert is_refused(with_code(play, olga, 101))
+
+
+def test_a_code_that_was_used_before_a_restart_is_used_after_it() -> None:
+    play = house()
+    olga = play.insider("olga", "ops")
+    play >> Started((), (), (), code_steps=((olga.party, 100),))
+    assert is_refused(with_code(play, olga, 100))
+    assert with_code(play, olga, 101).openings
+
+
+def test_a_sign_in_without_a_code_says_so() -> None:
+    play = house()
+    signed_in = with_code(play, play.insider("safe", "recovery"), None, Role.RECOVERY)
+    assert signed_in.record("admin.signed_in").fields["method"] == "password"
+    assert signed_in.openings[0].writes == ()

@@ -73,6 +73,30 @@ def test_a_directory_and_a_certificate_that_would_not_load_are_told(
     assert places == ["directory.ldif_file", "tls.certificate_file"]
 
 
+def test_administrators_without_a_second_factor_are_told(
+    turngate: CliRunner, complete: list[str], tmp_path: Path
+) -> None:
+    complete += ["--set", "admin.operator_group=operators"]
+    result = turngate.invoke(app, ["check", *complete])
+    assert result.exit_code == 1
+    assert result.stderr.splitlines()[0].split(": ")[1] == "admin.second_factors_file"
+    enrolled = tmp_path / "second-factors"
+    line = "carol:JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP"
+    for lines, places in (
+        ([line], []),
+        ([line, "olga:JBSWY3DP"], ["admin.second_factors[1]"]),
+        ([line, line.upper()], ["admin.second_factors"]),
+    ):
+        enrolled.write_text("\n".join(lines))
+        enrolled.chmod(0o600)
+        result = turngate.invoke(app, ["check", *complete, "--set", f"admin.second_factors_file={enrolled}"])
+        assert [told.split(": ")[1] for told in result.stderr.splitlines()] == places
+        assert "JBSWY" not in result.output
+    enrolled.chmod(0o644)
+    result = turngate.invoke(app, ["check", *complete, "--set", f"admin.second_factors_file={enrolled}"])
+    assert "chmod 600" in result.stderr
+
+
 def test_a_service_refuses_the_pairing_of_a_relay_that_runs_alone(
     turngate: CliRunner, complete: list[str]
 ) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import Annotated
 
+import structlog
 from aiohttp import web
 from pydantic import Field
 
@@ -13,23 +14,28 @@ from auth.personal import Personal
 from auth.principal import Insider, PartyId
 from auth.tokens import token_digest
 from broker.core.commands import ReplyRefused, RequestId
-from broker.core.errors import DIRECTORY_UNAVAILABLE, NOT_SIGNED_IN
+from broker.core.errors import DIRECTORY_UNAVAILABLE, EDGE_BUSY, NOT_SIGNED_IN, SIGN_IN_REFUSED
 from broker.core.events import AdminSignInProved, AdminSignOutRequested, AdminViewRequested
 from broker.policy.administration import RECOVERY_GROUP, Role, View
 from broker.shell.facts import insider_of
 from broker.shell.gateway.edge import Edge, fresh_id
 from broker.shell.gateway.http import Body, RefusedError, read_body, refused_answer, source_of
 from broker.shell.gateway.notice import acknowledged
-from broker.shell.gateway.password import checked_password, recovery_password
+from broker.shell.gateway.password import Attempt, vouched_for
 from broker.shell.gateway.token import ADMIN_COOKIE, digest_from, fresh_token, hand_over, take_back
+
+log = structlog.get_logger(__name__)
 
 DIRECTORY_SECONDS = 2.0
 """How long somebody who is signed in waits for the directory to say that they still may."""
 
 
 class AdminSignInBody(Body):
+    """`code` is that of the second factor; empty where there is none."""
+
     login: Annotated[str, Field(min_length=1, max_length=256)]
     password: Annotated[str, Field(max_length=1024, repr=False)]
+    code: Annotated[str, Field(max_length=16, repr=False)] = ""
     role: Annotated[Role, Field(strict=False)]
     notice_acknowledged: bool = False
     bearer: bool = False
@@ -65,21 +71,56 @@ class AdminDoor:
         body = await read_body(request, AdminSignInBody)
         notice = acknowledged(self._edge.settings.sign_in.notice_text, body.notice_acknowledged)
         source = source_of(request)
-        insider = await self._proved(body, source)
+        # An account of the settings is throttled apart from a login of that name.
+        kind = "recovery account " if body.role is Role.RECOVERY else ""
+        attempt = Attempt.begin(self._edge, kind + body.login, source)
+        insider, code_step = await self._proved(body, attempt)
         token = fresh_token()
         event = AdminSignInProved(
-            _request_id(), insider, Personal(source), token_digest(token), body.role, notice
+            _request_id(), insider, Personal(source), token_digest(token), body.role, notice, code_step
         )
-        refused = await self._edge.ask(event.request_id, event)
+        try:
+            refused = await self._edge.ask(event.request_id, event)
+        except TimeoutError:
+            attempt.no_guess()
+            raise
+        if refused is not None and refused.error.code == SIGN_IN_REFUSED.code:
+            raise await attempt.wrong("code_used")
+        attempt.no_guess()
         if refused is not None:
             return refused_answer(refused)
         return hand_over(ADMIN_COOKIE, token, body.bearer, self._edge.settings.admin.session_seconds)
 
-    async def _proved(self, body: AdminSignInBody, source: str) -> Insider:
-        """The person, by the directory or, for recovery, by the settings."""
-        if body.role is Role.RECOVERY:
-            return await recovery_password(self._edge, body.login, body.password, source)
-        return insider_of(await checked_password(self._edge, body.login, body.password, source))
+    async def _proved(self, body: AdminSignInBody, attempt: Attempt) -> tuple[Insider, int | None]:
+        """The person, and the step of their code if they need one. Password and code are looked at together,
+        so that nobody learns which of them was wrong. Raises RefusedError."""
+        insider, login, outcome = await self._of_password(body, attempt)
+        factors = self._edge.second_factors
+        code_step = factors.step_of(login, body.code, self._edge.clock().wall_seconds)
+        if insider is None:
+            raise await attempt.wrong(outcome)
+        if factors.enrolled(login):
+            if code_step is None:
+                raise await attempt.wrong("code")
+        elif body.role is not Role.RECOVERY:
+            log.warning("admin.not_enrolled", role=body.role.value)
+            raise await attempt.wrong("not_enrolled")
+        return insider, code_step
+
+    async def _of_password(self, body: AdminSignInBody, attempt: Attempt) -> tuple[Insider | None, str, str]:
+        """Whose password it is, by the directory or, for recovery, by the settings; the login by which a code
+        would be theirs; and what became of the password."""
+        if body.role is not Role.RECOVERY:
+            check = await attempt.ask_directory(body.login, body.password)
+            entry, person = check.entry, vouched_for(check)
+            login = entry.login.reveal() if entry is not None else body.login
+            return insider_of(person) if person is not None else None, login, check.outcome.value
+        try:
+            insider = await self._edge.recovery.check(body.login, body.password, RECOVERY_GROUP)
+        except DirectoryUnavailable:
+            attempt.no_guess()
+            raise RefusedError(EDGE_BUSY) from None
+        return insider, body.login, "recovery"
 
     async def sign_out(self, request: web.Request) -> web.Response:
         """The token is worth nothing any more."""

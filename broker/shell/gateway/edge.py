@@ -11,6 +11,7 @@ from auth.directory import Directory
 from auth.invitation import InvitationSigner
 from auth.personal import Personal
 from auth.recovery import RecoveryAccounts
+from auth.second_factor import SecondFactors
 from auth.throttle import SignInThrottle
 from broker.core.clock import Now
 from broker.core.commands import ReplyRefused, RequestId
@@ -50,6 +51,7 @@ class Edge:
     policy_file: PolicyFile | None
     """None where the settings name no file: then the policy cannot be replaced."""
     recovery: RecoveryAccounts
+    second_factors: SecondFactors
     bandwidth: BandwidthMeter
     limiter: SourceLimiter = field(
         default_factory=lambda: SourceLimiter(REQUESTS_PER_SECOND, REQUESTS_BURST, max_rows=8192)

@@ -19,7 +19,7 @@ from broker.shell.gateway.edge import Edge, fresh_id
 from broker.shell.gateway.http import Body, RefusedError, listener_app, read_body, refused_answer, source_of
 from broker.shell.gateway.notice import acknowledged
 from broker.shell.gateway.pages import Pages
-from broker.shell.gateway.password import checked_password
+from broker.shell.gateway.password import Attempt, vouched_for
 from broker.shell.gateway.socket import serve_socket
 from broker.shell.gateway.token import INSIDE_COOKIE, digest_from, fresh_token, hand_over, take_back
 
@@ -46,7 +46,11 @@ def inside_app(edge: Edge, pages: Pages) -> web.Application:
         body = await read_body(request, SignInBody)
         notice = acknowledged(edge.settings.sign_in.notice_text, body.notice_acknowledged)
         source = source_of(request)
-        entry = await checked_password(edge, body.login, body.password, source)
+        attempt = Attempt.begin(edge, body.login, source)
+        check = await attempt.ask_directory(body.login, body.password)
+        if (entry := vouched_for(check)) is None:
+            raise await attempt.wrong(check.outcome.value)
+        attempt.no_guess()
         token = fresh_token()
         request_id = RequestId(f"r-{fresh_id()}")
         digest = token_digest(token)

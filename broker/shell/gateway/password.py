@@ -1,64 +1,65 @@
-"""Password: checked against the directory behind the throttle, the same way at every door."""
+"""Password: checked behind the throttle, the same way at every door."""
 
 from __future__ import annotations
 
-from auth.directory import CredentialOutcome, DirectoryEntry, DirectoryUnavailable
-from auth.principal import Insider
+from dataclasses import dataclass
+
+from auth.directory import CredentialCheck, CredentialOutcome, DirectoryEntry, DirectoryUnavailable
 from broker.core.clock import Now
 from broker.core.commands import RequestId
-from broker.core.errors import DIRECTORY_UNAVAILABLE, EDGE_BUSY, SIGN_IN_REFUSED, SIGN_IN_THROTTLED
+from broker.core.errors import DIRECTORY_UNAVAILABLE, SIGN_IN_REFUSED, SIGN_IN_THROTTLED
 from broker.core.events import PasswordRefused
-from broker.policy.administration import RECOVERY_GROUP
 from broker.shell.gateway.edge import Edge, fresh_id
 from broker.shell.gateway.http import RefusedError
 from broker.shell.source import source_prefix
 
 
-async def checked_password(edge: Edge, login: str, password: str, source: str) -> DirectoryEntry:
-    """The person whose password it is. Raises RefusedError; every refusal looks the same and is counted."""
-    now = edge.clock()
-    prefix = source_prefix(source)
-    _throttled(edge, login, source, now)
-    try:
-        check = await edge.directory.check(login, password)
-    except DirectoryUnavailable:
-        edge.throttle.give_back(login, source, now.monotonic_seconds)
-        edge.refused("auth.refused", DIRECTORY_UNAVAILABLE.code, prefix)
-        raise RefusedError(DIRECTORY_UNAVAILABLE) from None
-    if check.entry is None or check.outcome is not CredentialOutcome.ACCEPTED:
-        edge.refused("auth.refused", check.outcome.value, prefix)
-        await _kept(edge, login, source, now)
-        raise RefusedError(SIGN_IN_REFUSED)
-    edge.throttle.give_back(login, source, now.monotonic_seconds)
-    return check.entry
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One try to sign in: charged as a wrong one until `no_guess` says that it was none."""
+
+    edge: Edge
+    account: str
+    source: str
+    begun: Now
+
+    @classmethod
+    def begin(cls, edge: Edge, account: str, source: str) -> Attempt:
+        """Raises RefusedError where too many were wrong already."""
+        now = edge.clock()
+        if not edge.throttle.attempt(account, source, now.monotonic_seconds).allowed:
+            edge.refused("auth.refused", SIGN_IN_THROTTLED.code, source_prefix(source))
+            raise RefusedError(SIGN_IN_THROTTLED)
+        return cls(edge, account, source, now)
+
+    def no_guess(self) -> None:
+        """What was given was right, or nobody could tell."""
+        self.edge.throttle.give_back(self.account, self.source, self.begun.monotonic_seconds)
+
+    async def wrong(self, code: str) -> RefusedError:
+        """What to raise where something was wrong; `code` says what, to us alone: every refusal looks the
+        same.
+
+        Returns once the failure outlives this process, or cannot: whoever hears of it has used it up. Raises
+        TimeoutError, as for a right one, where the store is too far behind.
+        """
+        self.edge.refused("auth.refused", code, source_prefix(self.source))
+        request_id = RequestId(f"r-{fresh_id()}")
+        failure = self.edge.throttle.failure(self.account, self.source, self.begun.wall_ms)
+        await self.edge.ask(request_id, PasswordRefused(request_id, failure))
+        return RefusedError(SIGN_IN_REFUSED)
+
+    async def ask_directory(self, login: str, password: str) -> CredentialCheck:
+        """What the directory says of this login and password. Raises RefusedError where it does not
+        answer."""
+        try:
+            return await self.edge.directory.check(login, password)
+        except DirectoryUnavailable:
+            self.no_guess()
+            self.edge.refused("auth.refused", DIRECTORY_UNAVAILABLE.code, source_prefix(self.source))
+            raise RefusedError(DIRECTORY_UNAVAILABLE) from None
 
 
-async def recovery_password(edge: Edge, name: str, password: str, source: str) -> Insider:
-    """The same of an account of the settings, throttled apart from a login of that name."""
-    now = edge.clock()
-    throttled = f"recovery account {name}"
-    _throttled(edge, throttled, source, now)
-    try:
-        insider = await edge.recovery.check(name, password, RECOVERY_GROUP)
-    except DirectoryUnavailable:
-        edge.throttle.give_back(throttled, source, now.monotonic_seconds)
-        raise RefusedError(EDGE_BUSY) from None
-    if insider is None:
-        edge.refused("auth.refused", "recovery", source_prefix(source))
-        await _kept(edge, throttled, source, now)
-        raise RefusedError(SIGN_IN_REFUSED)
-    edge.throttle.give_back(throttled, source, now.monotonic_seconds)
-    return insider
-
-
-def _throttled(edge: Edge, login: str, source: str, now: Now) -> None:
-    if not edge.throttle.attempt(login, source, now.monotonic_seconds).allowed:
-        edge.refused("auth.refused", SIGN_IN_THROTTLED.code, source_prefix(source))
-        raise RefusedError(SIGN_IN_THROTTLED)
-
-
-async def _kept(edge: Edge, login: str, source: str, now: Now) -> None:
-    """Returns once the wrong password outlives this process, or cannot: whoever hears of it has used it up.
-    Raises TimeoutError, as for a right one, where the store is too far behind."""
-    request_id = RequestId(f"r-{fresh_id()}")
-    await edge.ask(request_id, PasswordRefused(request_id, edge.throttle.failure(login, source, now.wall_ms)))
+def vouched_for(check: CredentialCheck) -> DirectoryEntry | None:
+    """The person whose password it is, if they may use it."""
+    return check.entry if check.outcome is CredentialOutcome.ACCEPTED else None

@@ -5,6 +5,8 @@ import { make } from "./markup.js";
 import { SignIn } from "./tg-sign-in.js";
 
 class AdminSignIn extends SignIn {
+  #code = make("input", { id: "sign-in-code", name: "code", autocomplete: "one-time-code", inputmode: "numeric",
+    spellcheck: "false", maxlength: 16 });
   #role = make("select", { id: "sign-in-role" },
     ...Object.entries(ROLES).map(([value, label]) => make("option", { value }, label)));
 
@@ -13,11 +15,15 @@ class AdminSignIn extends SignIn {
   }
 
   further() {
-    return [make("div", { class: "field" }, make("label", { for: "sign-in-role" }, "Role"), this.#role)];
+    return [
+      make("div", { class: "field" }, make("label", { for: "sign-in-code" }, "Code of your second factor"), this.#code),
+      make("div", { class: "field" }, make("label", { for: "sign-in-role" }, "Role"), this.#role)];
   }
 
   answers() {
-    return { role: this.#role.value };
+    const code = this.#code.value;
+    this.#code.value = "";
+    return { role: this.#role.value, code };
   }
 }
 

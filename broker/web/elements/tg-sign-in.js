@@ -62,7 +62,7 @@ class SignIn extends HTMLElement {
   open(notice, farewell) {
     this.#notice.textContent = notice;
     for (const part of [this.#notice, this.#acknowledgement]) part.hidden = notice === "";
-    this.#seen.checked = false;
+    if (this.hidden) this.#seen.checked = false;
     this.#seen.required = notice !== "";
     this.#farewell.textContent = farewell ?? "";
     this.#farewell.hidden = farewell === null;
