@@ -14,8 +14,24 @@ class SignInSettings(Section):
         default=43200,
         ge=300,
         le=604800,
-        description="How long a sign-in lasts before the password is asked again.",
+        description="How long a sign-in lasts, used or not, before the password is asked again; its "
+        "connections end with it.",
         json_schema_extra={"unit": "seconds"},
+    )
+    idle_seconds: int = Field(
+        default=3600,
+        ge=60,
+        le=604800,
+        description="How long a sign-in lasts that no page and no program is connected with. NIST SP 800-63B "
+        "asks for an hour at most.",
+        json_schema_extra={"unit": "seconds"},
+    )
+    max_per_person: int = Field(
+        default=10,
+        ge=1,
+        le=100,
+        description="Sign-ins of one person at the same time; one more ends the one that was longest unused.",
+        json_schema_extra={"unit": "sign-ins"},
     )
     max_failures_per_login: int = Field(
         default=5,

@@ -25,8 +25,8 @@ _TYPES = (
     EventType("record.resumed", "The record can be written again.", ("outage_seconds", "entries_missed")),
     EventType(
         "auth.accepted",
-        "The directory vouched for a person, who acknowledged the notice and is signed in.",
-        ("user", "method"),
+        "A person acknowledged the notice and is signed in, with so many other sign-ins of theirs.",
+        ("user", "method", "sign_in", "other_sign_ins"),
     ),
     EventType(
         "auth.refused", "Sign-ins were refused; counted per source prefix and minute.", ("code", "count")

@@ -24,6 +24,9 @@ from broker.core.client_frames import (
     ClientProgram,
     Hello,
     InvitationCreate,
+    SignInRevoke,
+    SignInRevokeOthers,
+    SignInsList,
 )
 from broker.core.frame_codec import SUBPROTOCOL, FrameError, encode, parse_edge_frame
 from broker.core.frames import ClientRefused, EdgeFrame, Error, GuestWelcome, InsiderWelcome
@@ -105,7 +108,7 @@ class Connection:
 
     async def request(
         self,
-        frame: ChatSend | InvitationCreate | CallInvite,
+        frame: ChatSend | InvitationCreate | CallInvite | SignInsList | SignInRevoke | SignInRevokeOthers,
         answer_type: type[F],
         timeout_seconds: float = ANSWER_TIMEOUT_SECONDS,
     ) -> F | EdgeFrame:

@@ -1,4 +1,4 @@
-"""A participant without a screen: one connection with its chat, invitations and calls."""
+"""A participant without a screen: one connection with its chat, invitations, calls and sign-ins."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from broker.client.call import Calls
 from broker.client.chat import Chat
 from broker.client.connection import Connection, connect
 from broker.client.invitations import Invitations
+from broker.client.sign_ins import SignIns
 from broker.client.tls import Tls, tls_context
 from broker.core.frames import Contact
 
@@ -23,6 +24,7 @@ class Participant:
     chat: Chat
     invitations: Invitations
     calls: Calls
+    sign_ins: SignIns
 
     @property
     def you(self) -> Contact:
@@ -42,4 +44,5 @@ async def join(
     async with connect(origin, token, context, program, record) as connection, background() as tasks:
         chat = Chat(connection)
         tasks.start(chat.receive_forever())
-        yield Participant(connection, chat, Invitations(connection), Calls(connection, context))
+        calls, sign_ins = Calls(connection, context), SignIns(connection)
+        yield Participant(connection, chat, Invitations(connection), calls, sign_ins)

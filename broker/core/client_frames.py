@@ -60,6 +60,28 @@ class InvitationRevoke(Frame):
     invitation_id: Id
 
 
+class SignInsList(Frame):
+    """Where the person of this connection is signed in; answered by `sign_ins`, as are the next two."""
+
+    type: Literal["sign_ins.list"] = "sign_ins.list"
+    ref: Id
+
+
+class SignInRevoke(Frame):
+    """Ends one of the person's own sign-ins and the connections made with it."""
+
+    type: Literal["sign_in.revoke"] = "sign_in.revoke"
+    ref: Id
+    sign_in_id: Id
+
+
+class SignInRevokeOthers(Frame):
+    """Ends all of them but the one that this connection was made with."""
+
+    type: Literal["sign_in.revoke_others"] = "sign_in.revoke_others"
+    ref: Id
+
+
 class LobbyAdmit(Frame):
     type: Literal["lobby.admit"] = "lobby.admit"
     guest: Id
@@ -141,7 +163,12 @@ class CallCandidate(Frame):
 _CallFrame = CallInvite | CallAccept | CallDecline | CallCancel | CallHangUp | CallShare | CallUnshare
 _CallSignal = CallOffer | CallAnswer | CallCandidate
 _GuestFrame = InvitationCreate | InvitationRevoke | LobbyAdmit | LobbyRefuse
-ClientFrame = Hello | PresenceSet | ChatSend | ChatReceived | _GuestFrame | _CallFrame | _CallSignal
+_SignInFrame = SignInsList | SignInRevoke | SignInRevokeOthers
+_Said = Hello | PresenceSet | ChatSend | ChatReceived
+ClientFrame = _Said | _SignInFrame | _GuestFrame | _CallFrame | _CallSignal
 
-NARROWING_FRAMES = (CallHangUp, CallDecline, CallCancel, CallUnshare, InvitationRevoke, LobbyRefuse)
+NARROWING_FRAMES = (
+    *(CallHangUp, CallDecline, CallCancel, CallUnshare),
+    *(InvitationRevoke, LobbyRefuse, SignInRevoke, SignInRevokeOthers),
+)
 """Only ever close something: taken also while the edge is too busy for anything else."""

@@ -21,6 +21,7 @@ from auth.throttle import SignInFailure
 from broker.audit.record import Draft
 from broker.core.errors import ErrorRow
 from broker.core.frames import Error, OpeningFrame, PlainFrame
+from broker.core.stored import StoredSignIn
 from broker.policy.decision import Decision
 from broker.policy.stop import Scope, Stop
 
@@ -206,9 +207,9 @@ NarrowingEffect = (
 
 @dataclass(frozen=True, slots=True)
 class SaveSignIn:
-    token_digest: str
-    party: PartyId
-    expires_at_unix_seconds: int
+    """Inserts, or replaces the row of the same token."""
+
+    sign_in: StoredSignIn
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,14 +1,12 @@
-"""Connection: sign-in, connect, hello, sign-out and the end of a connection."""
+"""Connection: connect, hello and the end of a connection."""
 
 from __future__ import annotations
 
 from auth.principal import Guest, Insider
-from broker.core import program, visit
+from broker.core import program, signing_in, visit
 from broker.core.answers import (
     entry_refused,
     refuse,
-    reply,
-    reply_denied,
     return_after_seconds,
     unrecorded,
 )
@@ -18,23 +16,17 @@ from broker.core.commands import (
     CloseConnection,
     Command,
     ConnectionId,
-    EndSignIn,
     Narrowing,
     Note,
     ReadUndelivered,
-    ReplyDone,
-    ReplyGranted,
     SaveSignIn,
-    SaveSignInFailure,
     Show,
 )
 from broker.core.errors import (
     ALREADY_HELLO,
-    AUDIT_UNAVAILABLE,
     EMERGENCY_STOP,
     NOT_HELLO,
     NOT_SIGNED_IN,
-    SIGNED_OUT,
     TOO_MANY_CONNECTIONS,
     ErrorRow,
 )
@@ -42,9 +34,6 @@ from broker.core.events import (
     Connected,
     Disconnected,
     FrameReceived,
-    PasswordRefused,
-    SignInProved,
-    SignOutRequested,
 )
 from broker.core.frames import InsiderWelcome
 from broker.core.house import Connection, House
@@ -54,45 +43,7 @@ from broker.core.presence import appear, presence_opened, visible_people
 from broker.core.reach import ask_entry
 from broker.core.recording import draft, named
 from broker.policy.decision import Decision
-from broker.policy.question import Subject
-from config.policy.action import Action
 from config.policy.client import ClientEffect
-
-
-def sign_in(house: House, event: SignInProved, now: Now) -> list[Command]:
-    """The directory vouched for the person; policy says whether they may use the edge from where they are."""
-    subject = Subject(event.insider, event.source.reveal())
-    decision = house.gate.ask(Action.EDGE_SIGNIN, subject, None, now)
-    if not decision.allowed:
-        return reply_denied(event.request_id, decision, event.insider)
-    expires_at = now.wall_seconds + house.rules.sign_in_seconds
-    record = draft(
-        "auth.accepted",
-        basis=(decision,),
-        personal=named("user", event.insider, event.source),
-        user=event.insider.party,
-        method="password",
-        expires_at=expires_at,
-        notice_acknowledged=event.notice_sha256 is not None,
-        notice_sha256=event.notice_sha256,
-    )
-    return [
-        house.gate.opening(
-            event.request_id,
-            (decision,),
-            (record,),
-            (ReplyGranted(event.request_id),),
-            writes=(SaveSignIn(event.token_digest, event.insider.party, expires_at),),
-            on_failure=(reply(event.request_id, AUDIT_UNAVAILABLE),),
-        )
-    ]
-
-
-def password_refused(house: House, event: PasswordRefused, now: Now) -> list[Command]:
-    """A stranger's failure is stored, and on record only as one of many. Where it cannot be stored the answer
-    is no other: it counts for this run."""
-    answer = (ReplyDone(event.request_id),)
-    return [Note((), answer, (SaveSignInFailure(event.failure),), on_failure=answer)]
 
 
 def connected(house: House, event: Connected, now: Now) -> list[Command]:
@@ -106,8 +57,8 @@ def connected(house: House, event: Connected, now: Now) -> list[Command]:
         now.wall_seconds,
         event.host,
     )
-    guest_without_visit = isinstance(event.principal, Guest) and event.principal.party not in house.visits
-    if event.token_digest in house.ended_tokens or guest_without_visit:
+    signed_in = signing_in.live(house, event.token_digest, now)
+    if signed_in is None and event.principal.party not in house.visits:
         return _turn_away(event.connection_id, NOT_SIGNED_IN)
     present = house.by_party.get(connection.party, [])
     if len(present) >= house.rules.max_connections_per_person:
@@ -127,6 +78,7 @@ def connected(house: House, event: Connected, now: Now) -> list[Command]:
         personal=named("party", event.principal, event.source),
         party=connection.party,
         external=isinstance(event.principal, Guest),
+        sign_in=signed_in.kept.sign_in_id if signed_in is not None else None,
     )
     failure = unrecorded(event.connection_id)
     return [
@@ -211,31 +163,18 @@ def _welcome_insider(
             (basis, *(decision for _, decision in sees), *(decision for _, decision in appearance.viewers)),
             presence_opened(connection, basis, sees, appearance.viewers),
             (Show(connection.connection_id, frame), *appearance.shown),
+            writes=_used(house, connection, now),
             on_failure=unrecorded(connection.connection_id),
             then=(*appearance.gone, ReadUndelivered(connection.connection_id, connection.party)),
         )
     ]
 
 
-def sign_out(house: House, event: SignOutRequested, now: Now) -> list[Command]:
-    """The token is worth nothing from now on, and every connection made with it closes."""
-    own_visit = next((v for v in house.visits.values() if v.token_digest == event.token_digest), None)
-    if own_visit is not None:
-        return visit.end(house, own_visit, "left", now)
-    if event.token_digest in house.ended_tokens:
-        return []
-    house.end_token(event.token_digest, house.rules.sign_in_seconds, now)
-    commands: list[Command] = []
-    for connection in [c for c in house.connections.values() if c.token_digest == event.token_digest]:
-        commands.extend(close(house, connection, SIGNED_OUT))
-    record = draft("auth.ended", user=event.party, reason="signed_out")
-    return [*commands, Narrowing((), (), (record,), (EndSignIn(event.token_digest),))]
-
-
-def token_expired(house: House, deadline: Deadline, now: Now) -> list[Command]:
-    """A token that was ended has expired too: the store refuses it by itself."""
-    house.ended_tokens.discard(deadline.key)
-    return []
+def _used(house: House, connection: Connection, now: Now) -> tuple[SaveSignIn, ...]:
+    """What to store of the sign-in that the connection was made with: it is used, and by which program."""
+    used = house.sign_ins.get(connection.token_digest)
+    program = f"{connection.program.name} {connection.program.version}" if connection.program else None
+    return (SaveSignIn(used.use(now, program)),) if used is not None else ()
 
 
 def not_hello(house: House, connection: Connection) -> list[Command]:
@@ -269,4 +208,6 @@ def disconnected(house: House, event: Disconnected, now: Now) -> list[Command]:
         bytes={"in": event.bytes_in, "out": event.bytes_out},
         packets={"in": event.frames_in, "out": event.frames_out},
     )
-    return [*commands, Narrowing((event.connection_id,), (), (record,))]
+    used = _used(house, connection, now)
+    noted: list[Command] = [Note((), writes=used)] if used else []
+    return [*commands, Narrowing((event.connection_id,), (), (record,)), *noted]

@@ -53,6 +53,20 @@ ACCESS_ENDED = ErrorRow(
     "ACCESS_ENDED", Blame.POLICY, "Your account may not be used here any more.", 401, closes=True
 )
 SIGNED_OUT = ErrorRow("SIGNED_OUT", Blame.CALLER, "You have signed out.", 401, closes=True)
+SIGN_IN_EXPIRED = ErrorRow(
+    "SIGN_IN_EXPIRED", Blame.CALLER, "Your sign-in has expired. Sign in again.", 401, closes=True
+)
+SIGN_IN_REVOKED = ErrorRow(
+    "SIGN_IN_REVOKED", Blame.CALLER, "This sign-in was ended from another of yours.", 401, closes=True
+)
+SIGN_IN_REPLACED = ErrorRow(
+    "SIGN_IN_REPLACED",
+    Blame.CALLER,
+    "You are signed in at too many places; a newer sign-in ended this one.",
+    401,
+    closes=True,
+)
+UNKNOWN_SIGN_IN = ErrorRow("UNKNOWN_SIGN_IN", Blame.CALLER, "You have no such sign-in any more.", 404)
 TOO_MANY_CONNECTIONS = ErrorRow(
     "TOO_MANY_CONNECTIONS", Blame.CALLER, "You are connected from too many places.", 429, closes=True
 )

@@ -14,7 +14,7 @@ from auth.principal import Guest, Insider, PartyId
 from auth.throttle import SignInFailure
 from broker.core.client_frames import ClientFrame
 from broker.core.commands import ConnectionId, RequestId
-from broker.core.stored import LostSession, StoredInvitation, StoredMessage, StoredVisit
+from broker.core.stored import LostSession, StoredInvitation, StoredMessage, StoredSignIn, StoredVisit
 from broker.policy.administration import Role, View
 from broker.policy.index import PolicyIndex
 from broker.policy.stop import Scope, Stop
@@ -71,10 +71,9 @@ class RedeemRequested:
 
 @dataclass(frozen=True, slots=True)
 class SignOutRequested:
-    """Ends a sign-in (insider) or a visit (guest) by its token's digest. `party` is whose it is."""
+    """Ends a sign-in (insider) or a visit (guest) by its token's digest."""
 
     token_digest: str
-    party: PartyId
 
 
 @dataclass(frozen=True, slots=True)
@@ -259,6 +258,8 @@ class Started:
     """Those that are latched on disk."""
     code_steps: tuple[tuple[PartyId, int], ...] = ()
     """Of each administrator, the step of the last one-time code that was taken."""
+    sign_ins: tuple[StoredSignIn, ...] = ()
+    """Those that were over when it was read, too: they end on record."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -221,6 +221,31 @@ class InvitationRevoked(PlainFrame):
     invitation_id: Id
 
 
+class SignInInfo(Frame):
+    """One of the person's own sign-ins. Times are Unix seconds."""
+
+    sign_in_id: Id
+    address: str
+    """Where it came from."""
+    program: str
+    """What the last program to use it said of itself; empty where none has."""
+    began_at: int
+    used_at: int
+    """When it was last in use, within a quarter of the time after which an unused one ends."""
+    expires_at: int
+    in_use: bool
+    this_one: bool
+    """The one that this connection was made with."""
+
+
+class SignIns(PlainFrame):
+    """All of the person's, those in use first, then the latest used."""
+
+    type: Literal["sign_ins"] = "sign_ins"
+    ref: Id
+    sign_ins: list[SignInInfo]
+
+
 class LobbyLeft(PlainFrame):
     """To the host: this guest no longer waits (left, refused, expired or admitted elsewhere)."""
 
@@ -290,5 +315,5 @@ _Shown = PresenceChanged | ChatAccepted | ChatMessage | InvitationCreated | Lobb
 _CallShown = CallCreated | CallRing | CallAccepted | CallSharing
 _Told = Error | PresenceStatus | ContactGone | InvitationRevoked | LobbyLeft | LobbyRefused
 _CallTold = CallEnded | MediaLimit | CallShareEnded | ForwardedOffer | ForwardedAnswer | ForwardedCandidate
-_ClientTold = ClientRefused | ClientOutdated
+_ClientTold = ClientRefused | ClientOutdated | SignIns
 EdgeFrame = _Welcome | _Shown | _CallShown | _Told | _CallTold | _ClientTold

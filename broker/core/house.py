@@ -18,6 +18,7 @@ from broker.core.frame_fields import ShownStatus, Status
 from broker.core.frames import Contact, IceServer, OpeningFrame, PlainFrame
 from broker.core.gate import Gate
 from broker.core.refusals import Refusals
+from broker.core.sign_in import SignIn
 from broker.policy.administration import Role, View
 from broker.policy.decision import Decision, Obligation
 from broker.policy.question import Subject
@@ -42,6 +43,8 @@ class HouseRules:
     guest_notice: str
     refusal_table_rows: int
     admin_sign_in_seconds: int
+    sign_in_idle_seconds: int = 3600
+    max_sign_ins_per_person: int = 10
     certificate_warning_seconds: int = 14 * 86400
     flood_refusals_per_minute: int = 1000
     hello_timeout_seconds: int = 10
@@ -221,7 +224,9 @@ class EndOf:
     a review finds, or nothing any more, so that the last word can be said."""
 
     scope: Scope
-    kind: Literal["everything", "call", "share", "connection", "visit", "whatever_else", "last_word"]
+    kind: Literal[
+        "everything", "call", "share", "connection", "visit", "sign_in", "whatever_else", "last_word"
+    ]
     id: str
     """Of the thing; of everything and of the last word, the request that is answered then, if there is
     one."""
@@ -280,9 +285,10 @@ class House:
     ending_calls: dict[str, EndingCall] = field(default_factory=dict)
     relayed: dict[tuple[str, int], tuple[str, PartyId]] = field(default_factory=dict)
     """Live relayed addresses and whose they are: (session id, party)."""
-    ended_tokens: set[str] = field(default_factory=set)
-    """Digests of tokens ended in this run: they stay refused even while the store still has to learn of it,
-    until they would have expired anyway."""
+    sign_ins: dict[str, SignIn] = field(default_factory=dict)
+    """Those of insiders, by the digest of their tokens."""
+    tokens_of: dict[PartyId, list[str]] = field(default_factory=dict)
+    """The digests of one person's, the oldest first."""
     people: dict[PartyId, Insider] = field(default_factory=dict)
     """Insiders as the directory last told of them: those on somebody's contact list."""
     directory_silent: float | None = None
@@ -335,10 +341,9 @@ class House:
     """Monotonic seconds at which the record stopped being writable; None while it is."""
     by_party: dict[PartyId, list[ConnectionId]] = field(default_factory=dict)
 
-    def end_token(self, token_digest: str, expires_in_seconds: float, now: Now) -> None:
-        """Refuse a token from now on."""
-        self.ended_tokens.add(token_digest)
-        self.deadlines.add(now, expires_in_seconds, "token.expiry", token_digest)
+    def sign_ins_of(self, party: PartyId) -> list[SignIn]:
+        """All of one insider's."""
+        return [self.sign_ins[token_digest] for token_digest in self.tokens_of.get(party, ())]
 
     def of_party(self, party: PartyId) -> Iterator[Connection]:
         """The party's connections that have said hello and are not closing."""

@@ -8,7 +8,7 @@ Nothing new opens (each opening fails at its commit and is answered so). Calls a
 from __future__ import annotations
 
 from auth.principal import PartyId
-from broker.core import administration, calling, emergency, sharing, visit
+from broker.core import administration, calling, emergency, sharing, signing_in, visit
 from broker.core.clock import Deadline, Now
 from broker.core.commands import CloseConnection, Command, ConnectionId, Narrowing, Note
 from broker.core.errors import AUDIT_UNAVAILABLE
@@ -41,6 +41,7 @@ def _drop(house: House, scope: str, now: Now) -> list[Command]:
         return sharing.end_share(house, sharing_call, "record_unavailable")
     house.invitations.pop(scope, None)
     administration.take_back(house, scope)
+    signing_in.forget(house, scope)
     emergency.take_back(house, scope)
     failed_visit = house.visits.get(PartyId(scope))
     if failed_visit is not None:

@@ -8,15 +8,14 @@ then it is rather the directory, or somebody's filter, that is wrong, and somebo
 from __future__ import annotations
 
 from auth.principal import Guest, Insider, PartyId
-from broker.core import administration, calling, leaving, review, visit
+from broker.core import administration, calling, leaving, review, signing_in, visit
 from broker.core.clock import Deadline, Now
-from broker.core.commands import Answer, Command, EndSignInsOf, Narrowing, Tell
+from broker.core.commands import Answer, Command, Narrowing, Tell
 from broker.core.errors import ACCESS_ENDED, DIRECTORY_SILENT, ErrorRow
 from broker.core.events import DirectorySilent, PeopleRead
 from broker.core.frame_fields import EndReason
 from broker.core.house import Connection, House
 from broker.core.presence import lost_sight
-from broker.core.recording import draft
 
 MAY_ALWAYS_VANISH = 5
 """So many people at once are no mass removal, whatever their part of all."""
@@ -80,11 +79,10 @@ def next_silenced(house: House, deadline: Deadline, now: Now) -> list[Command]:
 def _access_ended(house: House, party: PartyId, reason: str, now: Now) -> list[Command]:
     """Somebody may use the edge no more: neither they nor whom they let in, and nobody sees them."""
     house.people.pop(party, None)
-    for connection in _connections(house, party):
-        house.end_token(connection.token_digest, house.rules.sign_in_seconds, now)
-    record = draft("auth.ended", user=party, reason=reason)
-    ended = _everything_ends(house, party, "access_ended", ACCESS_ENDED, now)
-    return [*ended, Narrowing((), (), (record,), (EndSignInsOf(party),))]
+    commands = _everything_ends(house, party, "access_ended", ACCESS_ENDED, now)
+    for own in house.sign_ins_of(party):
+        commands += signing_in.end(house, own, reason, ACCESS_ENDED)
+    return commands
 
 
 def _everything_ends(
@@ -108,14 +106,16 @@ def _everything_ends(
     return commands
 
 
-def people_known(house: House) -> tuple[Insider, ...]:
-    """Every insider who matters to something open, as last told of."""
-    known = dict(house.people)
+def watched(house: House) -> dict[PartyId, Insider | None]:
+    """Everybody whose being in the directory matters to something open, as last told of; None for whoever
+    has nothing but a sign-in."""
+    found: dict[PartyId, Insider | None] = dict.fromkeys(house.tokens_of)
+    found.update(house.people)
     for connection in house.connections.values():
         for person in (connection.principal, connection.host):
             if isinstance(person, Insider):
-                known[person.party] = person
-    return tuple(known.values())
+                found[person.party] = person
+    return found
 
 
 def _connections(house: House, party: PartyId) -> list[Connection]:

@@ -22,6 +22,7 @@ from broker.core import (
     review,
     run,
     sharing,
+    signing_in,
     stop,
     visit,
 )
@@ -43,15 +44,15 @@ def handle(house: House, event: e.Event, now: Now) -> list[Command]:
             deadline = house.deadlines.next_due(now)
             return _due(house, deadline, now) if deadline is not None else []
         case e.SignInProved():
-            return connection.sign_in(house, event, now)
+            return signing_in.sign_in(house, event, now)
         case e.PasswordRefused():
-            return connection.password_refused(house, event, now)
+            return signing_in.password_refused(house, event, now)
         case e.EntryRefused():
             return outage.count_refusal(house, event, now)
         case e.RedeemRequested():
             return invitation.redeem(house, event, now)
         case e.SignOutRequested():
-            return connection.sign_out(house, event, now)
+            return signing_in.sign_out(house, event, now)
         case e.Connected():
             return connection.connected(house, event, now)
         case e.Disconnected():
@@ -132,6 +133,12 @@ def _frame(house: House, event: e.FrameReceived, now: Now) -> list[Command]:
             return visit.admit(house, sender, frame, now)
         case cf.LobbyRefuse():
             return visit.refuse_guest(house, sender, frame, now)
+        case cf.SignInsList():
+            return signing_in.show(house, sender, frame, now)
+        case cf.SignInRevoke():
+            return signing_in.revoke(house, sender, frame, now)
+        case cf.SignInRevokeOthers():
+            return signing_in.revoke_others(house, sender, frame, now)
         case cf.CallInvite():
             return calling.invite(house, sender, frame, _counterpart(house, event, frame.to), now)
         case cf.CallAccept():
@@ -166,8 +173,8 @@ def _due(house: House, deadline: Deadline, now: Now) -> list[Command]:
     match deadline.noun:
         case "connection.hello":
             return connection.hello_timed_out(house, deadline, now)
-        case "token.expiry":
-            return connection.token_expired(house, deadline, now)
+        case "sign_in.check":
+            return signing_in.check(house, deadline, now)
         case "admin.expiry":
             return administration.expired(house, deadline, now)
         case "call.ring":

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from broker.core import calling, emergency
+from broker.core import calling, emergency, signing_in
 from broker.core.answers import reply
 from broker.core.clock import Now
 from broker.core.commands import Answer, CloseConnection, Command, Narrowing, Note
@@ -41,6 +41,8 @@ def started(house: House, event: Started, now: Now) -> list[Command]:
         )
         left = stored.expires_at_unix_seconds - now.wall_seconds
         house.deadlines.add(now, left, "visit.expiry", guest.party)
+    for kept in event.sign_ins:
+        signing_in.begin(house, kept, now)
     lost = tuple(
         draft(
             f"{session.kind}.lost", session.session_id, reason="edge_restarted", last_count=session.last_count

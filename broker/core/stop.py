@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from auth.personal import Personal
 from auth.principal import Insider, PartyId
 from broker.audit.record import JsonValue
-from broker.core import calling, leaving, review, sharing, visit
+from broker.core import calling, leaving, review, sharing, signing_in, visit
 from broker.core.answers import return_after_seconds
 from broker.core.call import Call
 from broker.core.clock import Deadline, Now
@@ -23,7 +23,6 @@ from broker.core.commands import (
     Command,
     ConnectionId,
     EndEverySignIn,
-    EndSignIn,
     EndSignInsOf,
     Latch,
     Narrowing,
@@ -153,10 +152,13 @@ def _end(house: House, one: EndOf, now: Now) -> list[Command]:
             return sharing.end_share(house, call, "emergency_stop") if call is not None else []
         case "connection":
             connection = house.connections.get(ConnectionId(one.id))
-            return _close(house, one.scope, connection, now) if connection is not None else []
+            return _close(house, one.scope, connection) if connection is not None else []
         case "visit":
             guests = house.visits.get(PartyId(one.id))
             return visit.end(house, guests, "emergency_stop", now) if guests is not None else []
+        case "sign_in":
+            own = house.sign_ins.get(one.id)
+            return signing_in.end(house, own, "emergency_stop", EMERGENCY_STOP) if own is not None else []
         case "everything":
             return _list(house, one)
         case "whatever_else":
@@ -175,29 +177,32 @@ def _list(house: House, one: EndOf) -> list[Command]:
     listed += [EndOf(scope, "share", call.call_id) for call in found.shares]
     listed += [EndOf(scope, "connection", each.connection_id) for each in found.connections]
     listed += [EndOf(scope, "visit", each.guest.party) for each in found.visits]
+    listed += [EndOf(scope, "sign_in", token_digest) for token_digest in _tokens(house, scope, found)]
     last = [EndOf(scope, "whatever_else", ""), EndOf(scope, "last_word", one.id)]
     house.to_end.extendleft(reversed([*listed, *last]))
     return []
 
 
-def _close(house: House, scope: Scope, connection: Connection, now: Now) -> list[Command]:
-    """Its program is told when to come back; the sign-in that it was opened with is worth nothing any
-    more."""
+def _tokens(house: House, scope: Scope, found: Covered) -> dict[str, None]:
+    """The sign-ins that are worth nothing any more: those of whoever is sent away, used or not."""
+    if scope == ALL:
+        return dict.fromkeys(house.sign_ins)
+    parties = _parties_of(house, scope)
+    named = [token for party in parties for token in house.tokens_of.get(party, ())]
+    return dict.fromkeys((*(each.token_digest for each in found.connections), *named))
+
+
+def _close(house: House, scope: Scope, connection: Connection) -> list[Command]:
+    """Its program is told when to come back."""
     if connection.closing:
         return []
-    if scope == ALL:  # nobody is left to be told who is gone
-        connection.closing = True
-        closed = CloseConnection(
-            connection.connection_id, EMERGENCY_STOP, return_after_seconds(connection.connection_id)
-        )
-        commands: list[Command] = [Narrowing((connection.connection_id,), (closed,))]
-    else:
-        commands = leaving.close(house, connection, EMERGENCY_STOP)
-    if isinstance(connection.principal, Insider) and connection.token_digest not in house.ended_tokens:
-        house.end_token(connection.token_digest, house.rules.sign_in_seconds, now)
-        record = draft("auth.ended", user=connection.party, reason="emergency_stop")
-        commands.append(Narrowing(records=(record,), writes=(EndSignIn(connection.token_digest),)))
-    return commands
+    if scope != ALL:
+        return leaving.close(house, connection, EMERGENCY_STOP)
+    connection.closing = True  # nobody is left to be told who is gone
+    closed = CloseConnection(
+        connection.connection_id, EMERGENCY_STOP, return_after_seconds(connection.connection_id)
+    )
+    return [Narrowing((connection.connection_id,), (closed,))]
 
 
 def _settled(house: House, one: EndOf) -> list[Command]:

@@ -29,6 +29,22 @@ class StoredInvitation:
 
 
 @dataclass(frozen=True, slots=True)
+class StoredSignIn:
+    """An insider's. `sign_in_id` names it to its person and in the record, and opens nothing."""
+
+    sign_in_id: str
+    token_digest: str
+    party: PartyId
+    source: Personal
+    """The address it came from."""
+    program: str
+    """What the last program to use it said of itself; empty where none has."""
+    began_at_unix_seconds: int
+    used_at_unix_seconds: int
+    expires_at_unix_seconds: int
+
+
+@dataclass(frozen=True, slots=True)
 class StoredVisit:
     guest: Guest
     token_digest: str

@@ -45,6 +45,11 @@ def waiting(house: House, visit: Visit) -> WaitingGuest:
     return WaitingGuest(guest=house.contact(visit.guest), invitation_id=visit.guest.invitation_id)
 
 
+def of_token(house: House, token_digest: str) -> Visit | None:
+    """Whose visit this token stands for."""
+    return next((v for v in house.visits.values() if v.token_digest == token_digest), None)
+
+
 def lobby_of(house: House, host: PartyId) -> list[Visit]:
     """Guests of this host who are connected and not let in yet."""
     return [
@@ -185,7 +190,6 @@ def refuse_guest(house: House, connection: Connection, frame: LobbyRefuse, now: 
 def end(house: House, visit: Visit, reason: str, now: Now) -> list[Command]:
     """The visit is over: its calls end, its connections close, its cookie is worth nothing any more."""
     guest: Guest = visit.guest
-    house.end_token(visit.token_digest, visit.expires_at_unix_seconds - now.wall_seconds, now)
     call = house.call_of(guest.party)
     commands: list[Command] = [calling.end(house, call, "party_left", None)] if call is not None else []
     waited = not visit.admitted and _present(house, visit)

@@ -17,9 +17,9 @@ from typing import assert_never
 
 import structlog
 
-from auth.principal import Insider, PartyId
+from auth.principal import Guest, Insider, PartyId
 from broker.audit.record import JsonValue
-from broker.core import router
+from broker.core import router, signing_in, visit
 from broker.core.alarms import alarms_overview
 from broker.core.answers import instead_of
 from broker.core.bandwidth import LiveFlow, live_flows
@@ -39,7 +39,7 @@ from broker.core.events import CommitFailed, Event, MessageHeldBack, RecordResum
 from broker.core.gate import Receipt
 from broker.core.house import AdminSignIn, House, PolicyAlarm, PolicyInForce
 from broker.core.overview import LiveSession, emergency_overview, live_sessions
-from broker.core.people import people_known
+from broker.core.people import watched
 from broker.policy.administration import Role
 from broker.policy.index import PolicyIndex
 from broker.policy.stop import Scope, Stop
@@ -102,14 +102,20 @@ class Driver:
         """Whether the last batch could be written."""
         return self._healthy
 
-    def ended(self, token_digest: str) -> bool:
-        """Whether this token was ended in this run, also when the store has yet to learn of it."""
-        return token_digest in self._house.ended_tokens
+    def signed_in(self, token_digest: str) -> PartyId | None:
+        """The insider whose sign-in this is, whatever the directory says of them now."""
+        found = signing_in.live(self._house, token_digest, self._clock())
+        return found.kept.party if found is not None else None
 
-    def present_people(self) -> tuple[Insider, ...]:
-        """The insiders whom the core knows: connected, hosts of connected guests, on somebody's contact
-        list."""
-        return people_known(self._house)
+    def visitor(self, token_digest: str) -> Guest | None:
+        """The guest whose visit this is."""
+        found = visit.of_token(self._house, token_digest)
+        return found.guest if found is not None else None
+
+    def watched_people(self) -> dict[PartyId, Insider | None]:
+        """The insiders with something open, as last told of: sign-ins, connections, guests, a place on
+        somebody's contact list."""
+        return watched(self._house)
 
     def live_sessions(self) -> tuple[list[LiveSession], int]:
         """What is open now, and how much more there is than that."""

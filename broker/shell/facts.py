@@ -62,25 +62,9 @@ class Facts:
         """The insiders that contact lists are made from. Raises DirectoryUnavailable."""
         return tuple(insider_of(entry) for entry in await self._directory.list_entries(MAX_CONTACTS))
 
-    async def signed_in(self, token_digest: str) -> Insider | None:
-        """The active insider whose sign-in this is. Raises DirectoryUnavailable."""
-        now = self._clock().wall_seconds
-        party = await self._read(lambda: self._store.sign_in_party(token_digest, now))
-        return await self.insider(party) if party is not None else None
-
-    async def sign_in_of(self, token_digest: str) -> PartyId | None:
-        """Whose sign-in this is, whatever has become of the person: the directory is not asked."""
-        now = self._clock().wall_seconds
-        return await self._read(lambda: self._store.sign_in_party(token_digest, now))
-
     async def invited_by(self, invitation_id: str) -> PartyId | None:
         """Who made this invitation, if it still stands."""
         return await self._read(lambda: self._store.invited_by(invitation_id))
-
-    async def visiting(self, token_digest: str) -> Guest | None:
-        """The guest whose visit this is."""
-        now = self._clock().wall_seconds
-        return await self._read(lambda: self._store.visit_of(token_digest, now))
 
     async def undelivered(self, party: PartyId, limit: int) -> tuple[StoredMessage, ...]:
         """The oldest that wait for this party, each with its sender as they are now."""

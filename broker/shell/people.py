@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import structlog
@@ -18,14 +18,15 @@ from broker.shell.settled_file import POLL_SECONDS, SettledFile
 
 log = structlog.get_logger(__name__)
 
-Present = Callable[[], Iterable[Insider]]
+People = Mapping[PartyId, Insider | None]
+"""Everybody with something open, as last told of; None for whoever has nothing but a sign-in."""
 
 
 async def watch_ldif(
-    directory: LdifDirectory, path: Path, present: Present, submit: Callable[[Event], None]
+    directory: LdifDirectory, path: Path, watched: Callable[[], People], submit: Callable[[Event], None]
 ) -> None:
     """Runs for ever: reads the directory's file again when it was changed, and tells what that means for
-    people who are present. A file that cannot be read changes nobody."""
+    people with something open. A file that cannot be read changes nobody."""
     file = SettledFile(path)
     while True:
         await asyncio.sleep(POLL_SECONDS)
@@ -36,19 +37,19 @@ async def watch_ldif(
         except LdifError as error:
             log.critical("directory.not_reloaded", why=str(error))
             continue
-        submit(await people_read(directory, present()))
+        submit(await people_read(directory, watched()))
 
 
 async def watch_servers(
-    directory: Directory, poll_seconds: float, present: Present, submit: Callable[[Event], None]
+    directory: Directory, poll_seconds: float, watched: Callable[[], People], submit: Callable[[Event], None]
 ) -> None:
-    """Runs for ever: asks the directory's servers about everybody who is present, and tells what they say or
-    that they say nothing."""
+    """Runs for ever: asks the directory's servers about everybody with something open, and tells what they
+    say or that they say nothing."""
     answered = True
     while True:
         await asyncio.sleep(poll_seconds)
         try:
-            submit(await people_read(directory, present()))
+            submit(await people_read(directory, watched()))
             answered = True
         except DirectoryUnavailable as unavailable:
             if answered:
@@ -57,9 +58,9 @@ async def watch_servers(
             submit(DirectorySilent())
 
 
-async def people_read(directory: Directory, present: Iterable[Insider]) -> PeopleRead:
+async def people_read(directory: Directory, people: People) -> PeopleRead:
     """What the directory says of these people now. Raises DirectoryUnavailable."""
-    known = {person.party: person for person in present if person.party.startswith("u-")}
+    known = {party: person for party, person in people.items() if party.startswith("u-")}
     entries = await directory.read([party.removeprefix("u-") for party in known])
     changed: list[Insider] = []
     ended: list[tuple[PartyId, str]] = []
@@ -70,6 +71,6 @@ async def people_read(directory: Directory, present: Iterable[Insider]) -> Peopl
             vanished.append(party)
         elif entry.state.ends_access:
             ended.append((party, entry.state.value))
-        elif (now := insider_of(entry)) != person:
+        elif person is not None and (now := insider_of(entry)) != person:
             changed.append(now)
     return PeopleRead(len(known), tuple(changed), tuple(ended), tuple(vanished))

@@ -96,6 +96,8 @@ def house_rules(settings: Settings) -> HouseRules:
         invitation_max_redemptions=settings.invitations.max_redemptions,
         visit_seconds=settings.guests.visit_seconds,
         sign_in_seconds=settings.sign_in.session_seconds,
+        sign_in_idle_seconds=settings.sign_in.idle_seconds,
+        max_sign_ins_per_person=settings.sign_in.max_per_person,
         outage_grace_seconds=settings.audit.outage_grace_seconds,
         guest_notice=settings.guests.notice_text,
         refusal_table_rows=settings.audit.refusal_table_rows,
@@ -168,10 +170,10 @@ async def running_edge(settings: Settings, parts: Parts) -> AsyncIterator[Edge]:
             start(policy_file.watch())
         if isinstance(parts.directory, LdifDirectory) and settings.directory.ldif_file is not None:
             path = settings.directory.ldif_file
-            start(watch_ldif(parts.directory, path, driver.present_people, driver.submit))
+            start(watch_ldif(parts.directory, path, driver.watched_people, driver.submit))
         if isinstance(parts.directory, LdapDirectory):
             poll_seconds = settings.ldap.poll_seconds
-            start(watch_servers(parts.directory, poll_seconds, driver.present_people, driver.submit))
+            start(watch_servers(parts.directory, poll_seconds, driver.watched_people, driver.submit))
         driver.submit(await facts.started(latches.on_disk()))
         start(LatchWatch(latches, driver).run())
         start(hook.run())

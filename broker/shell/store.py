@@ -27,7 +27,7 @@ from broker.audit.record import Draft
 from broker.core import commands as c
 from broker.core.events import Started
 from broker.core.gate import Receipt
-from broker.core.stored import LostSession, StoredInvitation, StoredVisit
+from broker.core.stored import LostSession, StoredInvitation, StoredSignIn, StoredVisit
 from broker.shell.journal import Mark
 from broker.shell.schema import (
     CODE_STEPS,
@@ -131,15 +131,6 @@ class Store:
 
     # --- the reader's side ----------------------------------------------------------------------------------
 
-    def sign_in_party(self, token_digest: str, now_unix_seconds: int) -> PartyId | None:
-        """Whose unexpired sign-in this is."""
-        query = select(SIGN_INS.c.party).where(
-            SIGN_INS.c.token_digest == token_digest, SIGN_INS.c.expires_at > now_unix_seconds
-        )
-        with self._reader.connect() as connection:
-            party = connection.execute(query).scalar()
-        return PartyId(party) if party is not None else None
-
     def sign_in_failures(self) -> list[SignInFailure]:
         """The wrong passwords of earlier runs that may still count."""
         with self._reader.connect() as connection:
@@ -148,15 +139,6 @@ class Store:
             SignInFailure(row.login_key, Personal(row.source_key), row.at_ms, row.counts_until_ms)
             for row in rows
         ]
-
-    def visit_of(self, token_digest: str, now_unix_seconds: int) -> Guest | None:
-        """Whose unexpired visit this is."""
-        query = select(VISITS).where(
-            VISITS.c.token_digest == token_digest, VISITS.c.expires_at > now_unix_seconds
-        )
-        with self._reader.connect() as connection:
-            row = connection.execute(query).one_or_none()
-        return _guest(row) if row is not None else None
 
     def invited_by(self, invitation_id: str) -> PartyId | None:
         """Who made this invitation."""
@@ -187,12 +169,13 @@ class Store:
         ]
 
     def started(self, now_unix_seconds: int) -> Started:
-        """What the previous run left: live invitations and visits, and sessions it never closed."""
+        """What the previous run left: live invitations and visits, sign-ins, and sessions it never closed."""
         with self._reader.connect() as connection:
             invitations = connection.execute(
                 select(INVITATIONS).where(INVITATIONS.c.expires_at > now_unix_seconds)
             ).all()
             visits = connection.execute(select(VISITS).where(VISITS.c.expires_at > now_unix_seconds)).all()
+            sign_ins = connection.execute(select(SIGN_INS).order_by(SIGN_INS.c.began_at)).all()
             lost = open_sessions(connection)
             stops = latched_stops(connection)
             code_steps = connection.execute(select(CODE_STEPS)).all()
@@ -212,6 +195,19 @@ class Store:
             tuple(LostSession(session.session_id, session.kind, session.last_counters) for session in lost),
             stops,
             code_steps=tuple((PartyId(row.party), row.step) for row in code_steps),
+            sign_ins=tuple(
+                StoredSignIn(
+                    row.sign_in_id,
+                    row.token_digest,
+                    PartyId(row.party),
+                    Personal(row.source),
+                    row.program,
+                    row.began_at,
+                    row.used_at,
+                    row.expires_at,
+                )
+                for row in sign_ins
+            ),
         )
 
     def policy_history(self, limit: int) -> list[Record]:
@@ -252,13 +248,18 @@ def _mark(connection: Connection, mark: Mark) -> None:
 def _write(connection: Connection, write: c.Write) -> None:
     match write:
         case c.SaveSignIn():
-            connection.execute(
-                insert(SIGN_INS).values(
-                    token_digest=write.token_digest,
-                    party=write.party,
-                    expires_at=write.expires_at_unix_seconds,
-                )
-            )
+            kept = write.sign_in
+            row = {
+                "sign_in_id": kept.sign_in_id,
+                "party": kept.party,
+                "source": kept.source.reveal(),
+                "program": kept.program,
+                "began_at": kept.began_at_unix_seconds,
+                "used_at": kept.used_at_unix_seconds,
+                "expires_at": kept.expires_at_unix_seconds,
+            }
+            statement = upsert(SIGN_INS).values(token_digest=kept.token_digest, **row)
+            connection.execute(statement.on_conflict_do_update(index_elements=["token_digest"], set_=row))
         case c.SaveSignInFailure():
             failure = write.failure
             over = SIGN_IN_FAILURES.c.counts_until_ms <= failure.at_ms

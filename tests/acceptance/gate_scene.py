@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from auth.tokens import token_digest
 from broker.core import client_frames as cf
 from broker.core.commands import OpeningEffect
 from broker.core.events import Event
@@ -204,6 +205,21 @@ async def lobby_refuse(at: Scene, role: str) -> cf.ClientFrame:
     return cf.LobbyRefuse(guest=at.wires["lobby guest"].you)
 
 
+async def sign_ins_list(_: Scene, role: str) -> cf.ClientFrame:
+    return cf.SignInsList(ref="tried")
+
+
+async def sign_in_revoke(at: Scene, role: str) -> cf.ClientFrame:
+    other = await at.bench.token_of("alice")
+    kept = at.bench.edge.driver._house.sign_ins[token_digest(other)].kept
+    return cf.SignInRevoke(ref="tried", sign_in_id=kept.sign_in_id)
+
+
+async def sign_in_revoke_others(at: Scene, role: str) -> cf.ClientFrame:
+    await at.bench.token_of("alice")
+    return cf.SignInRevokeOthers(ref="tried")
+
+
 async def call_invite(at: Scene, role: str) -> cf.ClientFrame:
     return cf.CallInvite(ref="tried", to=at.counterpart(role).you, media=["audio", "video"])
 
@@ -258,6 +274,9 @@ ROWS: dict[str, Prepare] = {
     "invitation.revoke": invitation_revoke,
     "lobby.admit": lobby_admit,
     "lobby.refuse": lobby_refuse,
+    "sign_ins.list": sign_ins_list,
+    "sign_in.revoke": sign_in_revoke,
+    "sign_in.revoke_others": sign_in_revoke_others,
     "call.invite": call_invite,
     "call.accept": call_accept,
     "call.decline": call_decline,

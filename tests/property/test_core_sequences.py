@@ -126,7 +126,7 @@ class World:
 
     def connect(self, principal: Insider | Guest) -> None:
         client = self.play.connects(principal)
-        if client.token in self.play.house.ended_tokens and isinstance(principal, Insider):
+        if client.token not in self.play.house.sign_ins and isinstance(principal, Insider):
             client = self.play.connects(principal, token=f"t-{len(self.clients)}")
         self.clients.append(client)
         self.run(client.arrives())
@@ -271,7 +271,7 @@ class World:
             self.run(e.EntryRefused("auth.refused", "wrong", Personal(f"10.7.{a % 20}.0/24")))
         else:
             insider = self.play.insider(NAMES[a % len(NAMES)])
-            self.run(e.SignInProved(RequestId("r"), insider, Personal("10.7.0.1"), f"digest-{a}"))
+            self.run(e.SignInProved(RequestId("r"), insider, Personal("10.7.0.1"), f"d-{len(self.scopes)}"))
 
     def somebody_is_deleted(self, a: int, b: int) -> None:
         party = PartyId(f"u-{NAMES[a % len(NAMES)]}")
@@ -313,6 +313,8 @@ FRAMES: list[tuple[tuple[str, ...], Callable[[str, int], Any]]] = [
     (INVITATIONS, lambda name, n: cf.InvitationRevoke(invitation_id=name)),
     (GUESTS, lambda name, n: cf.LobbyAdmit(guest=name)),
     (GUESTS, lambda name, n: cf.LobbyRefuse(guest=name)),
+    ((), lambda name, n: cf.SignInRevoke(ref="1", sign_in_id=f"s-t-u-{NAMES[n % 3]}")),
+    ((), lambda name, n: cf.SignInRevokeOthers(ref="1")),
     (PARTIES, lambda name, n: cf.CallInvite.model_validate({"ref": "1", "to": name, "media": MEDIA[n % 3]})),
     ((), lambda name, n: cf.CallInvite(ref="1", to=f"u-{NAMES[n % 3]}", media=["audio"])),
     (CALLS, lambda name, n: cf.CallAccept(call_id=name)),

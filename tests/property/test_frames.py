@@ -20,7 +20,7 @@ FRAMES: dict[str, type[Frame]] = {
 IDS = st.text(string.ascii_letters + string.digits + "_-", min_size=1, max_size=64)
 TEXTS = st.text(st.characters(codec="utf-8", exclude_categories=["Cc"]), min_size=1, max_size=80)
 MEMBERS: dict[str, st.SearchStrategy[Any]] = {
-    **dict.fromkeys(("ref", "to", "message_id", "invitation_id", "guest", "call_id"), IDS),
+    **dict.fromkeys(("ref", "to", "message_id", "invitation_id", "guest", "call_id", "sign_in_id"), IDS),
     **dict.fromkeys(("text", "guest_name", "sdp", "candidate"), TEXTS),
     "guest_email": st.none()
     | st.sampled_from(["eve@a.example", "E.v-e+x@deep.a-b.example", "x@xn--nxa.example"]),

@@ -42,7 +42,7 @@ from broker.core.gate import Decide, Gate
 from broker.core.house import House, HouseRules
 from broker.core.refusals import Refusals
 from broker.core.router import handle
-from broker.core.stored import StoredMessage
+from broker.core.stored import StoredMessage, StoredSignIn
 from broker.policy.decide import decide
 from broker.policy.decision import UNLIMITED, Code, Decision
 from broker.policy.index import PolicyIndex
@@ -51,6 +51,7 @@ from broker.policy.stop import Scope
 from config.policy.loading import load_policy
 from config.policy.rule import Effect
 from tests.spec.policies import OPEN_POLICY
+from tests.spec.signed_in import signed_in
 from tests.spec.watch import PERSONAL_MARK, Watch
 
 START_WALL_SECONDS = 1_763_899_200
@@ -66,6 +67,7 @@ RULES = HouseRules(
     invitation_max_redemptions=5,
     visit_seconds=14400,
     sign_in_seconds=36000,
+    sign_in_idle_seconds=36000,
     outage_grace_seconds=30,
     guest_notice="Your visit is recorded.",
     admin_sign_in_seconds=3600,
@@ -143,13 +145,10 @@ class Outcome:
         for each in self.effects:
             left[getattr(each, "connection_id", _NOBODY)].append(each)
         for wanted in self.expected:
-            queue = left[wanted.connection_id]
-            if not queue or not wanted.matches(queue[0]):
-                raise AssertionError(f"wanted {wanted}\n came: {self.effects}")
-            queue.pop(0)
-        unexpected = [each for queue in left.values() for each in queue]
-        if unexpected:
-            raise AssertionError(f"nobody expected {unexpected}")
+            first = (left[wanted.connection_id] or [None]).pop(0)
+            assert wanted.matches(first), f"wanted {wanted}\n came: {self.effects}"
+        unexpected = [each for those in left.values() for each in those]
+        assert not unexpected, f"nobody expected {unexpected}"
         return True
 
     @property
@@ -201,6 +200,7 @@ class Playbook:
         self.now = Now(START_WALL_SECONDS * 1000, 1000.0)
         self.asked: list[Question] = []
         self.people: dict[PartyId, Insider] = {}
+        self._tokens = set[str]()
         self.house = House(
             Gate(load_policy(policy, "playbook"), self._id, self._decide),
             self._id,
@@ -257,11 +257,16 @@ class Playbook:
 
     def connects(self, principal: Insider | Guest, token: str | None = None) -> Client:
         """A connection to be, from this person's usual place; say `play >> client.arrives()` next."""
-        number = next(self._requests)
+        number, visit = next(self._requests), self.house.visits.get(principal.party)
         source = Personal(f"10.7.0.{number % 250}")
-        visit = self.house.visits.get(principal.party)
-        own = visit.token_digest if visit is not None else f"t-{principal.party}"
-        return Client(self, ConnectionId(f"n-{number}"), principal, source, token or own)
+        token = token or (visit.token_digest if visit is not None else f"t-{principal.party}")
+        if isinstance(principal, Insider) and token not in self._tokens | self.house.sign_ins.keys():
+            self.signs_in(principal, token)
+        return Client(self, ConnectionId(f"n-{number}"), principal, source, token)
+
+    def signs_in(self, insider: Insider, token: str, source: str = "10.7.0.9") -> StoredSignIn:
+        self._tokens.add(token)
+        return signed_in(self.house, insider.party, token, self.now, source)
 
     def person(self, name: str, *groups: str) -> Client:
         """An insider with a connection that has said hello."""
@@ -370,7 +375,7 @@ class Client:
         return e.FrameReceived(self.connection_id, frame)
 
     def signs_out(self) -> e.SignOutRequested:
-        return e.SignOutRequested(self.token, self.party)
+        return e.SignOutRequested(self.token)
 
     def reads(self, *messages: StoredMessage) -> e.UndeliveredRead:
         return e.UndeliveredRead(self.connection_id, messages)

@@ -27,6 +27,7 @@ from broker.shell.journal import Journal
 from broker.shell.store import Entry
 from broker.shell.writer import Settled, Writer
 from config.policy.loading import load_policy
+from tests.spec.signed_in import signed_in
 
 POLICY = """
 revision = 1
@@ -241,11 +242,17 @@ class Stage:
         connection_id = ConnectionId(f"n-{name}")
         wire = Sent()
         self.effects.outboxes[connection_id] = wire
+        self.sign_in(f"digest-{name}", person)
         self.driver.submit(Connected(connection_id, person, Personal("192.0.2.1"), f"digest-{name}"))
         self.send(name, Hello(client=ClientProgram(name="test", version="1")))
         if recorded:
             self.settle()
         return wire
+
+    def sign_in(self, token_digest: str, person: Insider) -> None:
+        """As one of an earlier run; again is nothing more."""
+        if token_digest not in self.house.sign_ins:
+            signed_in(self.house, person.party, token_digest, self.now)
 
     def send(self, name: str, frame: ClientFrame, to: str | None = None) -> None:
         """A frame from `name`; `to` is the counterpart that the directory vouches for."""

@@ -4,24 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from auth.personal import Personal
-from auth.principal import PartyId
-from auth.throttle import SignInFailure
 from broker.core.client_frames import ChatSend, PresenceSet
 from broker.core.commands import (
-    EndSignIn,
-    Note,
-    ReplyDone,
-    ReplyGranted,
-    ReplyRefused,
-    RequestId,
-    SaveSignIn,
-    SaveSignInFailure,
     WithdrawMedia,
 )
 from broker.core.errors import (
     ALREADY_HELLO,
-    AUDIT_UNAVAILABLE,
     EDGE_STOPPING,
     NOT_HELLO,
     NOT_SIGNED_IN,
@@ -29,53 +17,15 @@ from broker.core.errors import (
     SIGNED_OUT,
     TOO_MANY_CONNECTIONS,
 )
-from broker.core.events import PasswordRefused, SignInProved, SignOutRequested, Started, Stopping
-from broker.core.frames import CallEnded, LobbyLeft, LobbyRefused, PresenceStatus
+from broker.core.events import Started, Stopping
+from broker.core.frames import CallEnded, LobbyLeft, LobbyRefused
 from broker.core.stored import LostSession
 from broker.policy.decision import Code
 from tests.spec.playbook import (
-    START_WALL_SECONDS,
     Playbook,
     deny_everything,
     effect,
 )
-
-
-def proved(play: Playbook, name: str = "ada") -> SignInProved:
-    return SignInProved(RequestId("r-1"), play.insider(name), Personal("10.7.0.1"), "digest")
-
-
-def test_a_sign_in_is_recorded_and_stored_before_the_token_is_worth_anything() -> None:
-    play = Playbook()
-    outcome = play >> proved(play)
-    assert outcome << effect(ReplyGranted, request_id="r-1")
-    record = outcome.record("auth.accepted")
-    assert (record.fields["user"], record.fields["method"]) == ("u-ada", "password")
-    assert set(record.personal) >= {"user.login", "user.name", "user.address"}
-    until = START_WALL_SECONDS + play.house.rules.sign_in_seconds
-    assert outcome.writes == [SaveSignIn("digest", play.insider("ada").party, until)]
-    (refusal,) = outcome.openings[0].on_failure
-    assert isinstance(refusal, ReplyRefused)
-    assert (refusal.http_status, refusal.error.code) == (503, AUDIT_UNAVAILABLE.code)
-
-
-def test_a_sign_in_that_policy_denies_is_recorded_as_denied() -> None:
-    play = Playbook("revision = 1")
-    outcome = play >> proved(play)
-    assert outcome << effect(ReplyRefused, request_id="r-1", http_status=403)
-    assert outcome.record_types == ["decision.denied"]
-    assert outcome.writes == []
-
-
-def test_a_wrong_password_is_answered_once_it_is_stored_or_cannot_be() -> None:
-    play = Playbook()
-    failure = SignInFailure("digest", Personal("0a0701"), 1, 2)
-    outcome = play >> PasswordRefused(RequestId("r-1"), failure)
-    assert outcome << effect(ReplyDone, request_id="r-1")
-    (note,) = outcome.commands
-    assert isinstance(note, Note), "which waits for its own batch"
-    assert (note.records, note.writes) == ((), (SaveSignInFailure(failure),))
-    assert note.on_failure == note.effects
 
 
 def test_a_connection_is_decided_and_recorded_again() -> None:
@@ -152,57 +102,6 @@ def test_the_record_of_a_connection_closes_with_what_went_over_it() -> None:
     assert record.fields["packets"] == {"in": 3, "out": 4}
     assert record.fields["reason"] == "client_closed"
     assert (play >> ada.leaves()).commands == []
-
-
-def test_signing_out_closes_every_connection_made_with_the_token_and_no_other() -> None:
-    play = Playbook()
-    bob = play.person("bob")
-    ada, ada2 = play.person("ada"), play.joined(play.people[bob.party])
-    elsewhere = play.connects(ada.principal, token="another")
-    play >> elsewhere.arrives()
-    play >> elsewhere.hello()
-    out = play >> ada.signs_out()
-    assert out << ada.closed(SIGNED_OUT)
-    assert out.record_types == ["auth.ended"]
-    assert out.writes == [EndSignIn(ada.token)]
-    assert play >> ada2.says(PresenceSet(status="away")) << []
-    assert (play >> elsewhere.says(PresenceSet(status="busy"))).effects
-
-
-def test_nothing_is_heard_of_a_connection_after_it_was_signed_out() -> None:
-    play = Playbook()
-    ada, bob = play.person("ada"), play.person("bob")
-    play >> ada.signs_out()
-    for frame in (ChatSend(ref="1", to=bob.party, text="late"), PresenceSet(status="busy")):
-        assert (play >> ada.says(frame)).commands == []
-    assert (play >> ada.hello()).commands == []
-    assert play >> bob.says(PresenceSet(status="busy")) << []
-
-
-def test_signing_out_tells_the_others_that_the_person_is_offline() -> None:
-    play = Playbook()
-    ada, bob = play.person("ada"), play.person("bob")
-    assert play >> ada.signs_out() << ada.closed(SIGNED_OUT) << bob.told(PresenceStatus, status="offline")
-
-
-def test_a_token_that_was_signed_out_is_refused_even_while_the_store_still_knows_it() -> None:
-    play = Playbook()
-    ada = play.person("ada")
-    play >> ada.signs_out()
-    again = play.connects(ada.principal)
-    assert play >> again.arrives() << again.closed(NOT_SIGNED_IN)
-    fresh = play.connects(ada.principal, token="fresh")
-    assert (play >> fresh.arrives()).openings
-
-
-def test_an_ended_token_is_remembered_for_as_long_as_the_store_could_have_taken_it() -> None:
-    play = Playbook()
-    play >> SignOutRequested("digest", PartyId("u-ada"))
-    assert play.house.ended_tokens == {"digest"}
-    play.later(play.house.rules.sign_in_seconds - 1)
-    assert play.house.ended_tokens == {"digest"}
-    play.later(1)
-    assert play.house.ended_tokens == set()
 
 
 def test_a_guest_whose_visit_is_over_cannot_connect() -> None:

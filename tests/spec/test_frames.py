@@ -157,7 +157,7 @@ def test_every_frame_has_its_own_type_on_its_side_of_the_wire() -> None:
 
 
 def test_every_frame_there_is_belongs_to_one_side() -> None:
-    parts = {cf.ClientProgram, f.Contact, f.InvitationInfo, f.WaitingGuest, f.IceServer}
+    parts = {cf.ClientProgram, f.Contact, f.InvitationInfo, f.WaitingGuest, f.IceServer, f.SignInInfo}
     kinds = {f.Frame, f.OpeningFrame, f.PlainFrame}
     frames = {
         v for v in (*vars(f).values(), *vars(cf).values()) if isinstance(v, type) and issubclass(v, f.Frame)

@@ -210,6 +210,15 @@ def lobby_refuse(play: Playbook) -> tuple[Client, cf.ClientFrame]:
     return ada, cf.LobbyRefuse(guest=play.waiting(ada).party)
 
 
+def sign_ins(frame: cf.ClientFrame) -> Scene:
+    def scene(play: Playbook) -> tuple[Client, cf.ClientFrame]:
+        ada, _ = two(play)
+        play.signs_in(ada.insider, "other")
+        return ada, frame
+
+    return scene
+
+
 def call_invite(play: Playbook) -> tuple[Client, cf.ClientFrame]:
     ada, bob = two(play)
     return ada, cf.CallInvite(ref="1", to=bob.party, media=["audio"])
@@ -240,6 +249,9 @@ SCENES: dict[type[f.Frame], Scene] = {
     cf.InvitationRevoke: invitation_revoke,
     cf.LobbyAdmit: lobby_admit,
     cf.LobbyRefuse: lobby_refuse,
+    cf.SignInsList: sign_ins(cf.SignInsList(ref="1")),
+    cf.SignInRevoke: sign_ins(cf.SignInRevoke(ref="1", sign_in_id="s-other")),
+    cf.SignInRevokeOthers: sign_ins(cf.SignInRevokeOthers(ref="1")),
     cf.CallInvite: call_invite,
     cf.CallAccept: inside_a_call(lambda call_id: cf.CallAccept(call_id=call_id), 1, accepted=False),
     cf.CallDecline: inside_a_call(lambda call_id: cf.CallDecline(call_id=call_id), 1, accepted=False),

@@ -24,7 +24,7 @@ from broker.core.client_frames import (
 from broker.core.commands import ConnectionId
 from broker.core.events import Disconnected, SignOutRequested
 from broker.core.frames import ChatAccepted, Error
-from tests.spec.stage import Sent, Stage
+from tests.spec.stage import Sent, Stage, insider
 from tests.spec.test_negotiation import screen, sdp
 
 
@@ -218,7 +218,8 @@ async def test_a_connection_that_closed_meanwhile_gets_nothing(stage: Stage) -> 
 async def test_a_full_journal_costs_no_record_while_the_store_is_well(tmp_path: Path) -> None:
     stage = Stage(tmp_path, journal_bytes=4096)
     for number in range(100):
-        stage.driver.submit(SignOutRequested(f"digest-{number}", PartyId("u-alice")))
+        stage.sign_in(f"digest-{number}", insider("alice"))
+        stage.driver.submit(SignOutRequested(f"digest-{number}"))
     assert len(stage.writer.owed) == 100
     stage.settle()
     assert not stage.writer.owed
@@ -233,7 +234,8 @@ async def test_what_a_full_journal_could_not_keep_in_an_outage_is_counted(
     chat(stage, "fails")
     stage.commit(works=False)
     for number in range(100):
-        stage.driver.submit(SignOutRequested(f"digest-{number}", PartyId("u-alice")))
+        stage.sign_in(f"digest-{number}", insider("alice"))
+        stage.driver.submit(SignOutRequested(f"digest-{number}"))
     kept = len(stage.writer.owed) - 1
     assert 0 < kept < 100
     stage.commit()

@@ -6,10 +6,13 @@ from dataclasses import replace
 
 import pytest
 
-from broker.core.commands import EndSignInsOf, WithdrawMedia
+from auth.personal import Personal
+from broker.core import signing_in
+from broker.core.commands import EndSignIn, RequestId, WithdrawMedia
 from broker.core.errors import ACCESS_ENDED, DIRECTORY_SILENT, SIGNED_OUT
-from broker.core.events import DirectorySilent, PeopleRead, PolicyApplied, Started, Ticked
+from broker.core.events import DirectorySilent, PeopleRead, PolicyApplied, SignInProved, Started, Ticked
 from broker.core.frames import CallEnded, ContactGone, LobbyRefused, PresenceStatus
+from broker.core.people import watched
 from broker.policy.index import PolicyIndex
 from config.policy.action import Action
 from config.policy.loading import load_policy
@@ -92,7 +95,7 @@ def test_whose_account_may_not_be_used_loses_media_first_and_then_everything(sta
         << bob.told(PresenceStatus, party=ada.party, status="offline")
         << [bob.told(ContactGone, party=ada.party)] * 2
     )
-    assert EndSignInsOf(ada.party) in outcome.writes
+    assert EndSignIn(play.house.connections[ada.connection_id].token_digest) in outcome.writes
     ended = outcome.record("auth.ended")
     assert (ended.fields["user"], ended.fields["reason"]) == (ada.party, f"account_{state}")
     assert play.house.ending_calls[call_id].reason == "access_ended"
@@ -110,11 +113,15 @@ def test_the_other_side_is_not_told_what_became_of_an_account() -> None:
     assert "account" not in repr(told)
 
 
-def test_a_token_of_somebody_whose_access_ended_opens_nothing_any_more() -> None:
+def test_a_sign_in_that_nobody_uses_ends_too_and_its_token_opens_nothing_any_more() -> None:
     play = Playbook()
-    ada = play.person("ada")
-    play >> PeopleRead(1, ended=((ada.party, "disabled"),))
-    assert play.house.connections[ada.connection_id].token_digest in play.house.ended_tokens
+    ada = play.insider("ada")
+    play >> SignInProved(RequestId("r-1"), ada, Personal("10.7.0.1"), "d" * 64)
+    assert watched(play.house) == {ada.party: None}
+    outcome = play >> PeopleRead(1, ended=((ada.party, "disabled"),))
+    assert outcome.record("auth.ended").fields["reason"] == "account_disabled"
+    assert outcome.writes == [EndSignIn("d" * 64)]
+    assert signing_in.live(play.house, "d" * 64, play.now) is None
 
 
 def test_many_who_vanish_at_once_are_not_believed_and_who_is_disabled_goes_all_the_same() -> None:

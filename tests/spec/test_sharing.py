@@ -242,7 +242,7 @@ def test_a_share_ends_with_its_call_whatever_its_rule_allows() -> None:
     )
     assert talk.share(talk.ada).record("share.opened").fields["until"] == START_WALL_SECONDS + 300
     assert talk.play.later(300).frame(CallEnded).reason == "time_limit"
-    assert len(talk.play.house.deadlines) == 0
+    assert len(talk.play.house.deadlines) == len(talk.play.house.sign_ins)
 
 
 def test_a_lower_rate_for_the_screen_holds_for_the_call_from_then_on() -> None:

@@ -243,7 +243,7 @@ def test_a_guest_who_leaves_for_good_ends_the_visit() -> None:
     left = play >> guest.signs_out()
     assert left.record("visit.closed").fields["reason"] == "left"
     assert left.writes == [EndVisit(guest.party)]
-    assert guest.token in play.house.ended_tokens
+    assert guest.party not in play.house.visits
     assert guest.party not in play.house.connections[ada.connection_id].sees
     late = play.connects(ada.principal)
     play >> late.arrives()

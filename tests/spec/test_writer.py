@@ -21,6 +21,7 @@ from broker.audit.ledger import Ledger
 from broker.audit.record import Draft
 from broker.audit.schema import records
 from broker.core.commands import SaveMessage, SaveSignIn, SaveSignInFailure
+from broker.core.stored import StoredSignIn
 from broker.shell import writer as writer_module
 from broker.shell.journal import Mark
 from broker.shell.store import Entry, Store
@@ -223,8 +224,11 @@ def test_one_impossible_entry_fails_alone(bench: Bench) -> None:
     bench.disk.gate.clear()
     bench.writer.put(0, note())
     assert bench.disk.entered.acquire(timeout=WAIT_SECONDS)
-    twice = SaveSignIn("digest", PartyId("u-1"), 1)
-    bench.writer.put(1, Entry(1, note().records, (twice, twice)))
+    one, other = (
+        SaveSignIn(StoredSignIn("s-1", digest, PartyId("u-1"), Personal("192.0.2.1"), "", 1, 1, 1))
+        for digest in ("one", "other")
+    )
+    bench.writer.put(1, Entry(1, note().records, (one, other)))
     bench.writer.put(2, note(2))
     bench.disk.gate.set()
     outcomes = [bench.outcome(), bench.outcome(), bench.outcome()]

@@ -25,7 +25,7 @@ from broker.core.commands import (
     Tell,
     WithdrawMedia,
 )
-from broker.core.events import Connected, Disconnected, Event, SignOutRequested
+from broker.core.events import Connected, Disconnected, Event
 from broker.core.frames import CallAccepted, CallCreated, CallEnded, CallShareEnded, CallSharing, Error, Frame
 from broker.core.house import House
 
@@ -57,9 +57,15 @@ class Watch:
         for command in commands:
             self._command(command, now)
         self._parties_are_in_one_call()
-        if isinstance(event, SignOutRequested):
-            left = [c for c in self._house.connections.values() if c.token_digest == event.token_digest]
-            assert all(c.closing for c in left), "a connection outlived its token"
+        self._tokens_are_worth_something()
+
+    def _tokens_are_worth_something(self) -> None:
+        live = {*self._house.sign_ins, *(visit.token_digest for visit in self._house.visits.values())}
+        if not self._house.stopping and not self._house.to_end:
+            for connection in self._house.connections.values():
+                assert connection.closing or connection.token_digest in live, "it outlived its token"
+        tokens = [token for own in self._house.tokens_of.values() for token in own]
+        assert sorted(tokens) == sorted(self._house.sign_ins), "the index of sign-ins is astray"
 
     def _command(self, command: Command, now: Now) -> None:
         if isinstance(command, Opening):

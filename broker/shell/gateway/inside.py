@@ -62,9 +62,8 @@ def inside_app(edge: Edge, pages: Pages) -> web.Application:
 
     async def sign_out(request: web.Request) -> web.Response:
         digest = digest_from(request, INSIDE_COOKIE)
-        party = await edge.facts.sign_in_of(digest) if digest is not None else None
-        if digest is not None and party is not None:
-            edge.driver.submit(SignOutRequested(digest, party))
+        if digest is not None and edge.driver.signed_in(digest) is not None:
+            edge.driver.submit(SignOutRequested(digest))
         return take_back(INSIDE_COOKIE)
 
     async def socket(request: web.Request) -> web.StreamResponse:
@@ -83,9 +82,8 @@ def inside_app(edge: Edge, pages: Pages) -> web.Application:
 
 
 async def _signed_in(edge: Edge, digest: str) -> Insider | None:
-    if edge.driver.ended(digest):
-        return None
+    party = edge.driver.signed_in(digest)
     try:
-        return await edge.facts.signed_in(digest)
+        return await edge.facts.insider(party) if party is not None else None
     except DirectoryUnavailable:
         raise RefusedError(DIRECTORY_UNAVAILABLE) from None

@@ -10,7 +10,6 @@ from pydantic import Field
 from auth.directory import DirectoryUnavailable
 from auth.invitation import InvitationClaim, InvitationTokenError
 from auth.personal import Personal
-from auth.principal import Guest
 from auth.tokens import token_digest
 from broker.core.commands import RequestId
 from broker.core.errors import (
@@ -47,7 +46,7 @@ def outside_app(edge: Edge, pages: Pages) -> web.Application:
 
     async def me(request: web.Request) -> web.Response:
         digest = digest_from(request, GUEST_COOKIE)
-        guest = await _visiting(edge, digest) if digest else None
+        guest = edge.driver.visitor(digest) if digest else None
         name = guest.name.reveal() if guest is not None else None
         return web.json_response({"joined": guest is not None, "name": name})
 
@@ -82,14 +81,13 @@ def outside_app(edge: Edge, pages: Pages) -> web.Application:
 
     async def leave(request: web.Request) -> web.Response:
         digest = digest_from(request, GUEST_COOKIE)
-        guest = await _visiting(edge, digest) if digest is not None else None
-        if digest is not None and guest is not None:
-            edge.driver.submit(SignOutRequested(digest, guest.party))
+        if digest is not None and edge.driver.visitor(digest) is not None:
+            edge.driver.submit(SignOutRequested(digest))
         return take_back(GUEST_COOKIE)
 
     async def socket(request: web.Request) -> web.StreamResponse:
         digest = digest_from(request, GUEST_COOKIE)
-        guest = await _visiting(edge, digest) if digest else None
+        guest = edge.driver.visitor(digest) if digest else None
         if digest is None or guest is None:
             raise RefusedError(NOT_SIGNED_IN)
         try:
@@ -105,10 +103,6 @@ def outside_app(edge: Edge, pages: Pages) -> web.Application:
     app.router.add_get("/ws", socket)
     pages.add_routes(app, "guest.html")
     return app
-
-
-async def _visiting(edge: Edge, digest: str) -> Guest | None:
-    return None if edge.driver.ended(digest) else await edge.facts.visiting(digest)
 
 
 def _verify(edge: Edge, text: str, prefix: str) -> InvitationClaim:

@@ -59,6 +59,25 @@
  * @property {string} invitation_id
  */
 
+/** Where the person of this connection is signed in; answered by `sign_ins`, as are the next two.
+ * @typedef {object} SignInsList
+ * @property {"sign_ins.list"} type
+ * @property {string} ref
+ */
+
+/** Ends one of the person's own sign-ins and the connections made with it.
+ * @typedef {object} SignInRevoke
+ * @property {"sign_in.revoke"} type
+ * @property {string} ref
+ * @property {string} sign_in_id
+ */
+
+/** Ends all of them but the one that this connection was made with.
+ * @typedef {object} SignInRevokeOthers
+ * @property {"sign_in.revoke_others"} type
+ * @property {string} ref
+ */
+
 /** @typedef {object} LobbyAdmit
  * @property {"lobby.admit"} type
  * @property {string} guest
@@ -294,6 +313,25 @@
  * @property {string} invitation_id
  */
 
+/** One of the person's own sign-ins. Times are Unix seconds.
+ * @typedef {object} SignInInfo
+ * @property {string} sign_in_id
+ * @property {string} address
+ * @property {string} program
+ * @property {number} began_at
+ * @property {number} used_at
+ * @property {number} expires_at
+ * @property {boolean} in_use
+ * @property {boolean} this_one
+ */
+
+/** All of the person's, those in use first, then the latest used.
+ * @typedef {object} SignIns
+ * @property {"sign_ins"} type
+ * @property {string} ref
+ * @property {SignInInfo[]} sign_ins
+ */
+
 /** To the host: this guest no longer waits (left, refused, expired or admitted elsewhere).
  * @typedef {object} LobbyLeft
  * @property {"lobby.left"} type
@@ -353,8 +391,8 @@
  * @property {string} mid
  */
 
-/** @typedef {Hello | PresenceSet | ChatSend | ChatReceived | InvitationCreate | InvitationRevoke | LobbyAdmit | LobbyRefuse | CallInvite | CallAccept | CallDecline | CallCancel | CallHangUp | CallShare | CallUnshare | CallOffer | CallAnswer | CallCandidate} ClientFrame */
+/** @typedef {Hello | PresenceSet | ChatSend | ChatReceived | SignInsList | SignInRevoke | SignInRevokeOthers | InvitationCreate | InvitationRevoke | LobbyAdmit | LobbyRefuse | CallInvite | CallAccept | CallDecline | CallCancel | CallHangUp | CallShare | CallUnshare | CallOffer | CallAnswer | CallCandidate} ClientFrame */
 
-/** @typedef {InsiderWelcome | GuestWelcome | PresenceChanged | ChatAccepted | ChatMessage | InvitationCreated | LobbyWaiting | LobbyAdmitted | CallCreated | CallRing | CallAccepted | CallSharing | Error | PresenceStatus | ContactGone | InvitationRevoked | LobbyLeft | LobbyRefused | CallEnded | MediaLimit | CallShareEnded | ForwardedOffer | ForwardedAnswer | ForwardedCandidate | ClientRefused | ClientOutdated} EdgeFrame */
+/** @typedef {InsiderWelcome | GuestWelcome | PresenceChanged | ChatAccepted | ChatMessage | InvitationCreated | LobbyWaiting | LobbyAdmitted | CallCreated | CallRing | CallAccepted | CallSharing | Error | PresenceStatus | ContactGone | InvitationRevoked | LobbyLeft | LobbyRefused | CallEnded | MediaLimit | CallShareEnded | ForwardedOffer | ForwardedAnswer | ForwardedCandidate | ClientRefused | ClientOutdated | SignIns} EdgeFrame */
 
 export {};
