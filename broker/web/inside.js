@@ -10,6 +10,7 @@ import "./elements/tg-invitations.js";
 import "./elements/tg-lobby.js";
 import "./elements/tg-profile.js";
 import "./elements/tg-sign-in.js";
+import "./elements/tg-sign-ins.js";
 import { get, post } from "./protocol/http.js";
 import { handOut, part, titleFor } from "./workspace.js";
 
@@ -55,8 +56,8 @@ function show() {
 
 // First the page makes room, then the elements show themselves and take the focus.
 client.addEventListener("change", show);
-handOut(client, ["tg-connection", "tg-profile", "tg-lobby", "tg-contacts", "tg-invitations", "tg-call", "tg-chat", "tg-ring",
-  "tg-problems", "tg-program", "tg-stopped", "tg-announcer"]);
+handOut(client, ["tg-connection", "tg-profile", "tg-lobby", "tg-contacts", "tg-invitations", "tg-sign-ins", "tg-call", "tg-chat",
+  "tg-ring", "tg-problems", "tg-program", "tg-stopped", "tg-announcer"]);
 signIn.addEventListener("signed-in", enter);
 part("tg-profile").addEventListener("sign-out", () => void signOut());
 void askToSignIn(null);

@@ -4,6 +4,7 @@ import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { describe, test } from "node:test";
 
+import { programWords } from "../../broker/web/protocol/sign-ins.js";
 import { safeLink } from "../../broker/web/protocol/words.js";
 import { ALICE, BOB, GRACE, Play, error, insider, sent, spoken } from "./session-play.js";
 
@@ -62,6 +63,35 @@ describe("the program", () => {
     for (const link of ["http://get.example/", "javascript:alert(1)", "data:text/html,x", "//get.example/", "/x", "", "https://"]) {
       assert.equal(safeLink(link), null, link);
     }
+  });
+});
+
+describe("where one is signed in", () => {
+  const info = (/** @type {string} */ sign_in_id, /** @type {string} */ address) =>
+    ({ sign_in_id, address, program: "", began_at: 1, used_at: 1, expires_at: 2, in_use: false, this_one: false });
+
+  test("is asked for, and ended, at the edge", () => {
+    const play = insider();
+    assert.deepEqual(sent(play.want({ event: "sign_ins.ask", ref: "1" })), [{ type: "sign_ins.list", ref: "1" }]);
+    const end = { event: "sign_ins.end", ref: "2", sign_in_id: "s-1" };
+    assert.deepEqual(sent(play.want(end)), [{ type: "sign_in.revoke", ref: "2", sign_in_id: "s-1" }]);
+    assert.deepEqual(sent(play.want({ event: "sign_ins.end_others", ref: "3" })), [{ type: "sign_in.revoke_others", ref: "3" }]);
+  });
+
+  test("is what the edge last said, and each end is told", () => {
+    const play = insider();
+    const [desk, train] = [info("s-1", "192.0.2.1"), info("s-2", "198.51.100.7")];
+    assert.deepEqual(play.tell({ type: "sign_ins", ref: "1", sign_ins: [desk, train] }), []);
+    assert.deepEqual(play.state.sign_ins, [desk, train]);
+    const commands = play.tell({ type: "sign_ins", ref: "2", sign_ins: [desk] });
+    assert.deepEqual(spoken(commands), ["The sign-in from 198.51.100.7 has ended."]);
+    assert.deepEqual(play.state.sign_ins, [desk]);
+  });
+
+  test("names what used it in words, and takes no program's word for ours", () => {
+    assert.equal(programWords(""), "Not used yet");
+    assert.equal(programWords("turngate-web 0.1.0"), "Web page");
+    assert.equal(programWords("turngate-webber 1"), "turngate-webber 1");
   });
 });
 

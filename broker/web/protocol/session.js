@@ -12,6 +12,7 @@ import * as conversations from "./conversations.js";
 import * as invitations from "./invitations.js";
 import { problemOf, withProblem } from "./problems.js";
 import * as sharing from "./sharing.js";
+import * as signIns from "./sign-ins.js";
 import { announce, send } from "./state.js";
 import * as stopping from "./stopping.js";
 import { CONNECTION_LOST, END_REASONS, PROGRAM_REFUSED } from "./words.js";
@@ -41,6 +42,9 @@ const EVENTS = {
   "invitation.ask": invitations.ask,
   "invitation.withdraw": (state, { invitation_id }) => [state, [send({ type: "invitation.revoke", invitation_id })]],
   "invitation.put_away": (state) => [{ ...state, fresh_invitation: null, invitation_problem: null }, []],
+  "sign_ins.ask": (state, { ref }) => [state, [send({ type: "sign_ins.list", ref })]],
+  "sign_ins.end": (state, { ref, sign_in_id }) => [state, [send({ type: "sign_in.revoke", ref, sign_in_id })]],
+  "sign_ins.end_others": (state, { ref }) => [state, [send({ type: "sign_in.revoke_others", ref })]],
   "guest.admit": (state, { guest }) => [state, [send({ type: "lobby.admit", guest })]],
   "guest.refuse": (state, { guest }) => [state, [send({ type: "lobby.refuse", guest })]],
   "call.start": calls.start,
@@ -82,6 +86,7 @@ const FRAMES = {
   "chat.message": conversations.received,
   "invitation.created": invitations.created,
   "invitation.revoked": (state, { invitation_id }) => [invitations.revoked(state, invitation_id), []],
+  sign_ins: signIns.told,
   "lobby.waiting": invitations.waiting,
   "lobby.left": (state, { guest }) => [invitations.leftLobby(state, guest), []],
   "lobby.admitted": (state, { host }) => {

@@ -2,7 +2,7 @@
  * The vocabulary of the client's session: what it remembers, what can happen to it, and what it asks for.
  * Everything is plain data; `session.js` turns (state, event) into [state, commands].
  *
- * @import {ClientFrame, Contact, EdgeFrame, IceServer, InvitationInfo, Status, WaitingGuest} from "./frames.js"
+ * @import {ClientFrame, Contact, EdgeFrame, IceServer, InvitationInfo, SignInInfo, Status, WaitingGuest} from "./frames.js"
  */
 
 /**
@@ -111,6 +111,7 @@
  * @property {string | null} invitation_ref the invitation being created
  * @property {FreshInvitation | null} fresh_invitation
  * @property {Problem | null} invitation_problem
+ * @property {SignInInfo[]} sign_ins this person's, as last asked for
  * @property {WaitingGuest[]} lobby
  * @property {Visit | null} visit only for guests
  * @property {Call | null} call
@@ -137,6 +138,9 @@
  *     expires_in_seconds: number | null, redemptions: number | null}
  *  | {event: "invitation.withdraw", invitation_id: string}
  *  | {event: "invitation.put_away"}
+ *  | {event: "sign_ins.ask", ref: string}
+ *  | {event: "sign_ins.end", ref: string, sign_in_id: string}
+ *  | {event: "sign_ins.end_others", ref: string}
  *  | {event: "guest.admit", guest: string}
  *  | {event: "guest.refuse", guest: string}
  *  | {event: "call.start", ref: string, party: string, video: boolean}
@@ -200,6 +204,7 @@ export function newSession() {
     invitation_ref: null,
     fresh_invitation: null,
     invitation_problem: null,
+    sign_ins: [],
     lobby: [],
     visit: null,
     call: null,
