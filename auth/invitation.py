@@ -2,12 +2,12 @@
 
 On the wire: base64url without padding over
 
-    version (1 byte, 0x01) | expiry (8, big endian, Unix seconds) | nonce (16) | invitation id (1-64) |
-    MAC (32)
+    version (1 byte, 0x01) | expiry (8, big endian, Unix seconds) | issue (4, big endian) | nonce (16) |
+    invitation id (1-64) | MAC (32)
 
 where MAC is HMAC-SHA256 over a domain label and everything before it. The token proves that the edge issued
-this invitation and until when it holds. Whether it was revoked and how often it was redeemed is stored, hence
-the broker's.
+this invitation and until when it holds; an invitation that is issued again has a token with the next issue.
+Whether it was revoked, which issue is the last and how often it was redeemed is stored, hence the broker's.
 """
 
 from __future__ import annotations
@@ -28,11 +28,14 @@ MAX_EXPIRES_AT_SECONDS = 253_402_300_799  # the end of year 9999, the last momen
 
 _DOMAIN = b"turngate invitation token\x00"  # the same key used elsewhere never yields a MAC that is good here
 _VERSION = b"\x01"
-_EXPIRY_BYTES = 8
+MAX_ISSUE = 2**32 - 1
+_EXPIRY_AT = len(_VERSION)
+_ISSUE_AT = _EXPIRY_AT + 8
+_NONCE_AT = _ISSUE_AT + 4
+_ID_AT = _NONCE_AT + NONCE_BYTES
 _MAC_BYTES = 32
-_HEAD_BYTES = len(_VERSION) + _EXPIRY_BYTES + NONCE_BYTES
 _INVITATION_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
-_TEXT = re.compile(r"[A-Za-z0-9_-]{78,162}")
+_TEXT = re.compile(r"[A-Za-z0-9_-]{83,167}")
 
 
 class InvitationTokenFault(StrEnum):
@@ -56,6 +59,8 @@ class InvitationClaim:
     """What a genuine, unexpired token says."""
 
     invitation_id: str
+    issue: int
+    """1 for the first token of the invitation."""
     expires_at_seconds: int
     """Unix time; the token is good before it and no longer at it."""
 
@@ -73,28 +78,32 @@ class InvitationSigner:
             raise ValueError(f"an invitation key has at least {MIN_KEY_BYTES} bytes")
         self._keys = tuple(keys)
 
-    def sign(self, invitation_id: str, expires_at_seconds: int, nonce: bytes) -> str:
+    def sign(self, invitation_id: str, issue: int, expires_at_seconds: int, nonce: bytes) -> str:
         """The token text. `nonce` is 16 bytes of fresh randomness: no two tokens are alike, even for one
         invitation."""
         if not _INVITATION_ID.fullmatch(invitation_id):
             raise ValueError("an invitation id is 1 to 64 letters, digits, dots, dashes and underscores")
+        if not 1 <= issue <= MAX_ISSUE:
+            raise ValueError(f"an issue is between 1 and {MAX_ISSUE}")
         if not 0 <= expires_at_seconds <= MAX_EXPIRES_AT_SECONDS:
             raise ValueError("the expiry is not between 1970 and 9999")
         if len(nonce) != NONCE_BYTES:
             raise ValueError(f"a nonce has {NONCE_BYTES} bytes")
-        expiry = expires_at_seconds.to_bytes(_EXPIRY_BYTES, "big")
-        body = _VERSION + expiry + nonce + invitation_id.encode("ascii")
+        head = _VERSION + expires_at_seconds.to_bytes(8, "big") + issue.to_bytes(4, "big")
+        body = head + nonce + invitation_id.encode("ascii")
         return _encode(body + _mac(self._keys[0], body))
 
     def verify(self, text: str, now_seconds: float) -> InvitationClaim:
         """What the token claims. Raises InvitationTokenError and nothing else, whatever the text."""
         signed = _decode(text)
         body, mac = signed[:-_MAC_BYTES], signed[-_MAC_BYTES:]
-        expires_at_seconds = int.from_bytes(body[len(_VERSION) : len(_VERSION) + _EXPIRY_BYTES], "big")
-        invitation_id = body[_HEAD_BYTES:].decode("latin-1")
+        expires_at_seconds = int.from_bytes(body[_EXPIRY_AT:_ISSUE_AT], "big")
+        issue = int.from_bytes(body[_ISSUE_AT:_NONCE_AT], "big")
+        invitation_id = body[_ID_AT:].decode("latin-1")
         if (
             not body.startswith(_VERSION)
             or expires_at_seconds > MAX_EXPIRES_AT_SECONDS
+            or issue < 1
             or not _INVITATION_ID.fullmatch(invitation_id)
         ):
             raise InvitationTokenError(InvitationTokenFault.MALFORMED)
@@ -105,7 +114,7 @@ class InvitationSigner:
         # Written so that a time which is not a number expires everything.
         if not now_seconds < expires_at_seconds:
             raise InvitationTokenError(InvitationTokenFault.EXPIRED)
-        return InvitationClaim(invitation_id, expires_at_seconds)
+        return InvitationClaim(invitation_id, issue, expires_at_seconds)
 
 
 def _mac(key: bytes, body: bytes) -> bytes:

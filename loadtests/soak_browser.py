@@ -30,7 +30,7 @@ async def _call(edge: ServedEdge, call_seconds: float) -> dict[str, Any]:
     alice = edge.person("alice")
     token = await token_for(edge.inside, alice.login, alice.password, edge.ca_file)
     async with join(edge.inside, token, edge.ca_file) as participant:
-        link = (await participant.invitations.create(GUEST)).link
+        link = (await participant.invitations.create(GUEST, "Load test")).link
     async with async_playwright() as playwright:
         arguments = [*ARGUMENTS, *DEVICES]
         browser = await playwright.chromium.launch(executable_path=CHROMIUM, headless=True, args=arguments)

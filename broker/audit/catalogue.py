@@ -36,6 +36,11 @@ _TYPES = (
     EventType("connection.closed", "A signalling connection ended.", ("party", "reason", "bytes", "packets")),
     EventType("connection.lost", "A connection was open when the edge stopped without warning.", ("reason",)),
     EventType("invitation.created", "An insider invited a guest.", ("invitation", "host", "expires_at")),
+    EventType(
+        "invitation.reissued",
+        "An invitation got another link; the old one is worth nothing.",
+        ("invitation", "host", "expires_at"),
+    ),
     EventType("invitation.revoked", "An invitation was withdrawn.", ("invitation", "host")),
     EventType(
         "invitation.refused", "Redemptions were refused; counted per prefix and minute.", ("code", "count")

@@ -17,6 +17,7 @@ from broker.client.participant import Participant, join
 
 CALL_SECONDS = 6.0
 GUEST_NAME = "Grace Guest"
+PURPOSE = "Trying Turngate out"
 BROWSER_GUESTS = 5
 
 Say = Callable[[str], None]
@@ -54,7 +55,7 @@ async def run_script(house: DemoHouse, say: Say) -> Outcome:
 async def invitation_for_browsers(house: DemoHouse) -> str:
     """A link that a few guests may redeem, from Alice."""
     async with _signed_in(house, house.people[0]) as alice:
-        return (await alice.invitations.create(GUEST_NAME, redemptions=BROWSER_GUESTS)).link
+        return (await alice.invitations.create(GUEST_NAME, PURPOSE, redemptions=BROWSER_GUESTS)).link
 
 
 @asynccontextmanager
@@ -67,7 +68,7 @@ async def _signed_in(house: DemoHouse, person: DemoPerson) -> AsyncIterator[Part
 
 async def _denied_invitation(carol: Participant, say: Say) -> tuple[str, str]:
     try:
-        await carol.invitations.create(GUEST_NAME)
+        await carol.invitations.create(GUEST_NAME, PURPOSE)
     except EdgeRefused as refused:
         say(f"Carol may not invite guests: {refused.code}, decision {refused.decision_id}")
         return refused.code, refused.decision_id or ""
@@ -77,7 +78,7 @@ async def _denied_invitation(carol: Participant, say: Say) -> tuple[str, str]:
 async def _invited_guest(
     house: DemoHouse, alice: Participant, stack: AsyncExitStack, say: Say
 ) -> Participant:
-    invitation = await alice.invitations.create(GUEST_NAME)
+    invitation = await alice.invitations.create(GUEST_NAME, PURPOSE)
     origin, secret = split_link(invitation.link)
     token = await redeem(origin, secret, GUEST_NAME, house.ca_file)
     guest = await stack.enter_async_context(join(origin, token, house.ca_file))

@@ -24,6 +24,7 @@ from broker.core.client_frames import (
     ClientProgram,
     Hello,
     InvitationCreate,
+    InvitationReissue,
     SignInRevoke,
     SignInRevokeOthers,
     SignInsList,
@@ -108,7 +109,13 @@ class Connection:
 
     async def request(
         self,
-        frame: ChatSend | InvitationCreate | CallInvite | SignInsList | SignInRevoke | SignInRevokeOthers,
+        frame: ChatSend
+        | InvitationCreate
+        | InvitationReissue
+        | CallInvite
+        | SignInsList
+        | SignInRevoke
+        | SignInRevokeOthers,
         answer_type: type[F],
         timeout_seconds: float = ANSWER_TIMEOUT_SECONDS,
     ) -> F | EdgeFrame:

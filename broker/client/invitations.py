@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import cast
 from urllib.parse import urlsplit
 
 from broker.client.connection import ANSWER_TIMEOUT_SECONDS, Connection, new_ref
 from broker.client.errors import EdgeMisspoke, EdgeRefused
-from broker.core.client_frames import InvitationCreate, LobbyAdmit, LobbyRefuse
+from broker.core.client_frames import (
+    InvitationCreate,
+    InvitationReissue,
+    InvitationRevoke,
+    LobbyAdmit,
+    LobbyAdmitAll,
+    LobbyRefuse,
+)
 from broker.core.errors import STILL_IN_LOBBY
 from broker.core.frames import (
     Contact,
@@ -35,7 +43,8 @@ def split_link(link: str) -> tuple[str, str]:
 
 
 class Invitations:
-    """For hosts: `create`, `next_waiting`, `admit`, `refuse`. For guests: `admitted`."""
+    """For hosts: `create`, `reissue`, `revoke`, `next_waiting`, `admit`, `admit_all`, `refuse`. For guests:
+    `admitted`."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
@@ -45,6 +54,7 @@ class Invitations:
     async def create(
         self,
         guest_name: str,
+        purpose: str,
         expires_in_seconds: int | None = None,
         redemptions: int | None = None,
         guest_email: str | None = None,
@@ -58,13 +68,33 @@ class Invitations:
             ref=new_ref(),
             guest_name=guest_name,
             guest_email=guest_email,
+            purpose=purpose,
             expires_in_seconds=expires_in_seconds,
             redemptions=redemptions,
         )
+        return await self._created(frame, timeout_seconds)
+
+    async def reissue(
+        self, invitation_id: str, timeout_seconds: float = ANSWER_TIMEOUT_SECONDS
+    ) -> InvitationCreated:
+        """The invitation with another `link` on the terms of the first, which is worth nothing any more.
+
+        Raises EdgeRefused, EdgeClosed, TimeoutError.
+        """
+        frame = InvitationReissue(ref=new_ref(), invitation_id=invitation_id)
+        return await self._created(frame, timeout_seconds)
+
+    async def _created(
+        self, frame: InvitationCreate | InvitationReissue, timeout_seconds: float
+    ) -> InvitationCreated:
         answer = await self._connection.request(frame, InvitationCreated, timeout_seconds)
         if not isinstance(answer, InvitationCreated):
-            raise EdgeMisspoke(f"invitation.create was answered by {answer.type}")
+            raise EdgeMisspoke(f"{frame.type} was answered by {answer.type}")
         return answer
+
+    async def revoke(self, invitation_id: str) -> None:
+        """Nobody comes in by it any more, and whoever is in by it is shown out."""
+        await self._connection.send(InvitationRevoke(invitation_id=invitation_id))
 
     async def next_waiting(self, timeout_seconds: float | None = ANSWER_TIMEOUT_SECONDS) -> WaitingGuest:
         """A guest in the lobby: those who waited when this connection began come first."""
@@ -85,6 +115,10 @@ class Invitations:
         if isinstance(answer, Error):
             raise EdgeRefused.from_frame(answer)
         return cast("PresenceChanged", answer).contact
+
+    async def admit_all(self, guests: Sequence[str]) -> None:
+        """Lets in those of them who still wait and may; each comes as a contact."""
+        await self._connection.send(LobbyAdmitAll(guests=list(guests)))
 
     async def refuse(self, guest: str) -> None:
         """Refuses a waiting guest, or shows an admitted one out."""

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from broker.core.frame_fields import Email, Id, Media, Name, Sdp, Status
+from broker.core.frame_fields import Email, Id, Media, Name, Purpose, Sdp, Status
 from broker.core.frames import Frame
 
 
@@ -45,17 +45,28 @@ class ChatReceived(Frame):
 
 
 class InvitationCreate(Frame):
-    """`guest_email` says of which organisation the guest is; policy may ask for it."""
+    """Whom, and what for. `guest_email` says of which organisation the guest is; policy may ask for it."""
 
     type: Literal["invitation.create"] = "invitation.create"
     ref: Id
     guest_name: Name
     guest_email: Email | None = None
+    purpose: Purpose
     expires_in_seconds: Annotated[int, Field(ge=60)] | None = None
     redemptions: Annotated[int, Field(ge=1)] | None = None
 
 
+class InvitationReissue(Frame):
+    """Another link on the terms of the first, which is worth nothing from then on. Guests who are in stay."""
+
+    type: Literal["invitation.reissue"] = "invitation.reissue"
+    ref: Id
+    invitation_id: Id
+
+
 class InvitationRevoke(Frame):
+    """Nobody comes in by it any more, and whoever is in by it is shown out."""
+
     type: Literal["invitation.revoke"] = "invitation.revoke"
     invitation_id: Id
 
@@ -85,6 +96,14 @@ class SignInRevokeOthers(Frame):
 class LobbyAdmit(Frame):
     type: Literal["lobby.admit"] = "lobby.admit"
     guest: Id
+
+
+class LobbyAdmitAll(Frame):
+    """Those of these guests who still wait, each decided about for themselves. Named, so that nobody is let
+    in whom the host has not seen."""
+
+    type: Literal["lobby.admit_all"] = "lobby.admit_all"
+    guests: Annotated[list[Id], Field(min_length=1, max_length=64)]
 
 
 class LobbyRefuse(Frame):
@@ -162,7 +181,8 @@ class CallCandidate(Frame):
 
 _CallFrame = CallInvite | CallAccept | CallDecline | CallCancel | CallHangUp | CallShare | CallUnshare
 _CallSignal = CallOffer | CallAnswer | CallCandidate
-_GuestFrame = InvitationCreate | InvitationRevoke | LobbyAdmit | LobbyRefuse
+_InvitationFrame = InvitationCreate | InvitationReissue | InvitationRevoke
+_GuestFrame = _InvitationFrame | LobbyAdmit | LobbyAdmitAll | LobbyRefuse
 _SignInFrame = SignInsList | SignInRevoke | SignInRevokeOthers
 _Said = Hello | PresenceSet | ChatSend | ChatReceived
 ClientFrame = _Said | _SignInFrame | _GuestFrame | _CallFrame | _CallSignal

@@ -21,7 +21,7 @@ from auth.throttle import SignInFailure
 from broker.audit.record import Draft
 from broker.core.errors import ErrorRow
 from broker.core.frames import Error, OpeningFrame, PlainFrame
-from broker.core.stored import StoredSignIn
+from broker.core.stored import Invitation, StoredSignIn
 from broker.policy.decision import Decision
 from broker.policy.stop import Scope, Stop
 
@@ -252,12 +252,7 @@ class SettleMessage:
 class SaveInvitation:
     """Inserts, or replaces the row of the same id."""
 
-    invitation_id: str
-    invited_by: PartyId
-    guest_name: Personal
-    guest_email: Personal | None
-    expires_at_unix_seconds: int
-    redemptions_left: int
+    invitation: Invitation
 
 
 @dataclass(frozen=True, slots=True)

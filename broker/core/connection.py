@@ -37,7 +37,7 @@ from broker.core.events import (
 )
 from broker.core.frames import InsiderWelcome
 from broker.core.house import Connection, House
-from broker.core.invitation import info
+from broker.core.invitation_list import info
 from broker.core.leaving import close, leave
 from broker.core.presence import appear, presence_opened, visible_people
 from broker.core.reach import ask_entry
@@ -147,7 +147,7 @@ def _welcome_insider(
     frame = InsiderWelcome(
         you=house.contact(connection.principal),
         contacts=contacts,
-        invitations=[info(i) for i in house.invitations.values() if i.invited_by == connection.party],
+        invitations=[info(house, i) for i in house.invitations.values() if i.invited_by == connection.party],
         lobby=[
             visit.waiting(house, v)
             for v in visit.lobby_of(house, connection.party)

@@ -90,6 +90,17 @@ NOTICE_NOT_ACKNOWLEDGED = ErrorRow(
 INVITATION_LIMIT = ErrorRow(
     "INVITATION_LIMIT", Blame.CALLER, "This invitation is longer or wider than allowed, or one too many.", 400
 )
+INVITATION_THROTTLED = ErrorRow(
+    "INVITATION_THROTTLED",
+    Blame.CALLER,
+    "Too many invitations that are not valid came from your network; wait and try again.",
+    429,
+    retryable=True,
+)
+EMAIL_INVALID = ErrorRow("EMAIL_INVALID", Blame.CALLER, "This is not an e-mail address.", 400)
+TEXT_INVALID = ErrorRow(
+    "TEXT_INVALID", Blame.CALLER, "Names and purposes are one line of letters that show.", 400
+)
 UNKNOWN_INVITATION = ErrorRow("UNKNOWN_INVITATION", Blame.CALLER, "There is no such invitation.", 404)
 UNKNOWN_GUEST = ErrorRow("UNKNOWN_GUEST", Blame.CALLER, "Nobody by that name is waiting.", 404)
 STILL_IN_LOBBY = ErrorRow("STILL_IN_LOBBY", Blame.CALLER, "The host has not let you in yet.", 403)

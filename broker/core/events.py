@@ -14,7 +14,7 @@ from auth.principal import Guest, Insider, PartyId
 from auth.throttle import SignInFailure
 from broker.core.client_frames import ClientFrame
 from broker.core.commands import ConnectionId, RequestId
-from broker.core.stored import LostSession, StoredInvitation, StoredMessage, StoredSignIn, StoredVisit
+from broker.core.stored import Invitation, LostSession, StoredMessage, StoredSignIn, StoredVisit
 from broker.policy.administration import Role, View
 from broker.policy.index import PolicyIndex
 from broker.policy.stop import Scope, Stop
@@ -59,7 +59,9 @@ class RedeemRequested:
 
     request_id: RequestId
     invitation_id: str
+    issue: int
     name: Personal
+    """What the guest calls themselves."""
     source: Personal
     prefix: Personal
     token_digest: str
@@ -249,7 +251,7 @@ class MediaCount:
 class Started:
     """The first event of every run: what the store still holds."""
 
-    invitations: tuple[StoredInvitation, ...]
+    invitations: tuple[Invitation, ...]
     visits: tuple[StoredVisit, ...]
     lost: tuple[LostSession, ...]
     stops: tuple[Stop, ...] = ()

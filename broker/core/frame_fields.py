@@ -6,13 +6,13 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-_LABEL = "[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
-_EMAIL = rf"^[A-Za-z0-9.!#$%&'*+/=?^_`{{|}}~-]{{1,64}}@({_LABEL}\.)+{_LABEL}$"
 Id = Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9_\-]+$")]
 """An id the edge made (party, call, message, invitation) or a client's own `ref`."""
-Name = Annotated[str, Field(min_length=1, max_length=80, pattern=r"^[^\x00-\x1f\x7f]+$")]
-Email = Annotated[str, Field(max_length=254, pattern=_EMAIL)]
-"""ASCII only, domains of other scripts as A-labels (`xn--...`)."""
+Name = Annotated[str, Field(min_length=1, max_length=80)]
+Purpose = Annotated[str, Field(min_length=1, max_length=200)]
+"""As Name: read by `auth.shown_text`, so that what does not show is answered in words."""
+Email = Annotated[str, Field(min_length=1, max_length=254)]
+"""Read by `auth.email_address`."""
 Sdp = Annotated[str, Field(max_length=49152)]
 Status = Literal["available", "away", "busy"]
 ShownStatus = Literal["available", "away", "busy", "offline"]

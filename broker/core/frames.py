@@ -36,24 +36,37 @@ class OpeningFrame(Frame):
 
 
 class Contact(Frame):
+    """A guest's `name` is what they call themselves; their host is told too as whom they were invited."""
+
     party: Id
     name: str
     kind: Kind
     status: ShownStatus
+    invited_as: str | None = None
 
 
 class InvitationInfo(Frame):
+    """`guests` is how many came by it and have not left; those of earlier links are counted too."""
+
     invitation_id: Id
     guest_name: str
     guest_email: str | None = None
+    purpose: str
     expires_at: int
     """Unix seconds."""
+    redemptions: int
+    """By the link there is now."""
     redemptions_left: int
+    guests: int
 
 
 class WaitingGuest(Frame):
+    """`guest_email` and `purpose` are the host's own words of the invitation."""
+
     guest: Contact
     invitation_id: Id
+    guest_email: str | None = None
+    purpose: str | None = None
 
 
 class IceServer(Frame):
@@ -108,7 +121,8 @@ class ChatMessage(OpeningFrame):
 
 
 class InvitationCreated(OpeningFrame):
-    """`link` is shown once and stored nowhere: its secret sits in the URL fragment."""
+    """The invitation is made, or issued again. `link` is shown once and stored nowhere: its secret sits in
+    the URL fragment."""
 
     type: Literal["invitation.created"] = "invitation.created"
     ref: Id
@@ -216,8 +230,18 @@ class ContactGone(PlainFrame):
     party: Id
 
 
-class InvitationRevoked(PlainFrame):
-    type: Literal["invitation.revoked"] = "invitation.revoked"
+class InvitationChanged(PlainFrame):
+    """To every other connection of its host when it was made or issued again, and to all of them when
+    somebody comes or leaves by it, or its time is up."""
+
+    type: Literal["invitation.changed"] = "invitation.changed"
+    invitation: InvitationInfo
+
+
+class InvitationGone(PlainFrame):
+    """It was revoked, or its time is up and nobody is in by it."""
+
+    type: Literal["invitation.gone"] = "invitation.gone"
     invitation_id: Id
 
 
@@ -313,7 +337,7 @@ class ForwardedCandidate(PlainFrame):
 _Welcome = InsiderWelcome | GuestWelcome
 _Shown = PresenceChanged | ChatAccepted | ChatMessage | InvitationCreated | LobbyWaiting | LobbyAdmitted
 _CallShown = CallCreated | CallRing | CallAccepted | CallSharing
-_Told = Error | PresenceStatus | ContactGone | InvitationRevoked | LobbyLeft | LobbyRefused
+_Told = Error | PresenceStatus | ContactGone | InvitationChanged | InvitationGone | LobbyLeft | LobbyRefused
 _CallTold = CallEnded | MediaLimit | CallShareEnded | ForwardedOffer | ForwardedAnswer | ForwardedCandidate
 _ClientTold = ClientRefused | ClientOutdated | SignIns
 EdgeFrame = _Welcome | _Shown | _CallShown | _Told | _CallTold | _ClientTold

@@ -19,6 +19,7 @@ from broker.core.frames import Contact, IceServer, OpeningFrame, PlainFrame
 from broker.core.gate import Gate
 from broker.core.refusals import Refusals
 from broker.core.sign_in import SignIn
+from broker.core.stored import Invitation
 from broker.policy.administration import Role, View
 from broker.policy.decision import Decision, Obligation
 from broker.policy.question import Subject
@@ -55,8 +56,8 @@ class HouseRules:
 IceServerFor = Callable[[str, PartyId, int], IceServer]
 """(session id, party, expiry in Unix seconds) -> the party's own credential for the relay, at the address of
 their side."""
-InvitationLink = Callable[[str, int], str]
-"""(invitation id, expiry in Unix seconds) -> the link that carries the signed secret in its fragment."""
+InvitationLink = Callable[[str, int, int], str]
+"""(invitation id, issue, expiry in Unix seconds) -> the link with the signed secret in its fragment."""
 
 
 MAX_SHOWN_MESSAGES = 4096
@@ -123,16 +124,6 @@ class Connection:
         self.shown_messages[message_id] = True
         if len(self.shown_messages) > MAX_SHOWN_MESSAGES:
             del self.shown_messages[next(iter(self.shown_messages))]
-
-
-@dataclass(slots=True)
-class Invitation:
-    invitation_id: str
-    invited_by: PartyId
-    guest_name: Personal
-    guest_email: Personal | None
-    expires_at_unix_seconds: int
-    redemptions_left: int
 
 
 @dataclass(slots=True)
@@ -372,13 +363,14 @@ class House:
         """The party as this connection may see them: with their status, or one that says nothing."""
         return self._contact(principal, viewer.sight_of(principal.party, self.status_of(principal.party)))
 
-    @staticmethod
-    def _contact(principal: Insider | Guest, status: ShownStatus) -> Contact:
+    def _contact(self, principal: Insider | Guest, status: ShownStatus) -> Contact:
+        invitation = self.invitations.get(principal.invitation_id) if isinstance(principal, Guest) else None
         return Contact(
             party=principal.party,
             name=principal.name.reveal(),
             kind="guest" if isinstance(principal, Guest) else "insider",
             status=status,
+            invited_as=invitation.guest_name.reveal() if invitation is not None else None,
         )
 
     def show(self, party: PartyId, frame: OpeningFrame) -> tuple[OpeningEffect, ...]:

@@ -1,12 +1,17 @@
-"""Invitation: an insider asks an outsider in. Signed, expiring, redeemable a few times, revocable at once."""
+"""Invitation: an insider asks an outsider in, by name and for a purpose. Signed, expiring, redeemable a few
+times, issued again with another link, revocable at once."""
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+from auth.email_address import EmailAddressError, email_address
 from auth.personal import Personal
 from auth.principal import Guest, PartyId
+from auth.shown_text import ShownTextError, shown_text
 from broker.core import visit
 from broker.core.answers import deny, refuse, reply, reply_denied, unrecorded
-from broker.core.client_frames import InvitationCreate, InvitationRevoke
+from broker.core.client_frames import InvitationCreate, InvitationReissue, InvitationRevoke
 from broker.core.clock import Deadline, Now
 from broker.core.commands import (
     Answer,
@@ -18,13 +23,22 @@ from broker.core.commands import (
     SaveVisit,
     Show,
 )
-from broker.core.errors import AUDIT_UNAVAILABLE, INVITATION_INVALID, INVITATION_LIMIT, UNKNOWN_INVITATION
+from broker.core.errors import (
+    AUDIT_UNAVAILABLE,
+    EMAIL_INVALID,
+    INVITATION_INVALID,
+    INVITATION_LIMIT,
+    TEXT_INVALID,
+    UNKNOWN_INVITATION,
+)
 from broker.core.events import EntryRefused, RedeemRequested
-from broker.core.frames import InvitationCreated, InvitationInfo, InvitationRevoked
-from broker.core.house import Connection, House, Invitation, Visit
+from broker.core.frames import InvitationCreated, InvitationGone
+from broker.core.house import Connection, House, Visit
+from broker.core.invitation_list import changed, expiry_key, guest_left, info, watch_expiry
 from broker.core.outage import count_refusal
 from broker.core.reach import ask_everywhere, places, verdict
 from broker.core.recording import draft, named
+from broker.core.stored import Invitation
 from broker.policy.question import Subject
 from config.policy.action import Action
 
@@ -34,40 +48,77 @@ MAX_OPEN_INVITATIONS = 100
 
 def create(house: House, connection: Connection, frame: InvitationCreate, now: Now) -> list[Command]:
     """Decide, record, then show the link once."""
-    rules = house.rules
-    seconds = frame.expires_in_seconds or rules.invitation_default_expiry_seconds
-    redemptions = frame.redemptions or rules.invitation_default_redemptions
-    if seconds > rules.invitation_max_expiry_seconds or redemptions > rules.invitation_max_redemptions:
-        return refuse(connection.connection_id, INVITATION_LIMIT, frame.ref)
+    try:
+        name, purpose = Personal(shown_text(frame.guest_name)), Personal(shown_text(frame.purpose))
+        email = None if frame.guest_email is None else Personal(email_address(frame.guest_email))
+    except ShownTextError:
+        return refuse(connection.connection_id, TEXT_INVALID, frame.ref)
+    except EmailAddressError:
+        return refuse(connection.connection_id, EMAIL_INVALID, frame.ref)
     own = [i for i in house.invitations.values() if i.invited_by == connection.party]
     if len(own) >= MAX_OPEN_INVITATIONS:
         return refuse(connection.connection_id, INVITATION_LIMIT, frame.ref)
-    invitation_id = f"i-{house.ids()}"
-    name = Personal(frame.guest_name)
-    email = Personal(frame.guest_email) if frame.guest_email is not None else None
-    to_be = Guest(PartyId(invitation_id), name, invitation_id, connection.party, email=email)
+    seconds = frame.expires_in_seconds or house.rules.invitation_default_expiry_seconds
+    redemptions = frame.redemptions or house.rules.invitation_default_redemptions
+    invitation = Invitation(
+        f"i-{house.ids()}",
+        connection.party,
+        name,
+        email,
+        purpose,
+        lifetime_seconds=seconds,
+        redemptions=redemptions,
+        issue=1,
+        expires_at_unix_seconds=now.wall_seconds + seconds,
+        redemptions_left=redemptions,
+    )
+    return _issue(house, connection, invitation, "invitation.created", frame.ref, now)
+
+
+def reissue(house: House, connection: Connection, frame: InvitationReissue, now: Now) -> list[Command]:
+    """The same invitation by another link, for as long and as often as at first. The old link is worth
+    nothing from now on; whoever is in by it stays."""
+    old = house.invitations.get(frame.invitation_id)
+    if old is None or old.invited_by != connection.party:
+        return refuse(connection.connection_id, UNKNOWN_INVITATION, frame.ref)
+    again = replace(
+        old,
+        issue=old.issue + 1,
+        expires_at_unix_seconds=now.wall_seconds + old.lifetime_seconds,
+        redemptions_left=old.redemptions,
+    )
+    return _issue(house, connection, again, "invitation.reissued", frame.ref, now)
+
+
+def _issue(
+    house: House, connection: Connection, invitation: Invitation, record_type: str, ref: str, now: Now
+) -> list[Command]:
+    rules, invitation_id = house.rules, invitation.invitation_id
+    too_long = invitation.lifetime_seconds > rules.invitation_max_expiry_seconds
+    if too_long or invitation.redemptions > rules.invitation_max_redemptions:
+        return refuse(connection.connection_id, INVITATION_LIMIT, ref)
+    name, email, host = invitation.guest_name, invitation.guest_email, connection.party
+    to_be = Guest(PartyId(invitation_id), name, invitation_id, host, email=email)
     decision = house.gate.ask(Action.GUEST_INVITE, connection.subject, Subject(to_be, None), now)
     if not decision.allowed:
-        return deny(connection, decision, ref=frame.ref)
-    expires_at = now.wall_seconds + seconds
-    invitation = Invitation(invitation_id, connection.party, name, email, expires_at, redemptions)
+        return deny(connection, decision, ref=ref)
     record = draft(
-        "invitation.created",
+        record_type,
         connection.connection_id,
         basis=(decision,),
-        personal=named("host", connection.principal, connection.source) | named("guest", to_be),
+        personal=named("host", connection.principal, connection.source)
+        | named("invited", to_be)
+        | {"invited.purpose": invitation.purpose},
         invitation=invitation_id,
-        host=connection.party,
+        host=host,
         expires_at=invitation.expires_at_unix_seconds,
-        redemptions=redemptions,
+        redemptions=invitation.redemptions,
     )
     house.invitations[invitation_id] = invitation
-    house.deadlines.add(now, seconds, "invitation.expiry", invitation_id)
-    created = InvitationCreated(
-        ref=frame.ref,
-        invitation=info(invitation),
-        link=house.invitation_link(invitation_id, invitation.expires_at_unix_seconds),
-    )
+    watch_expiry(house, invitation, now)
+    link = house.invitation_link(invitation_id, invitation.issue, invitation.expires_at_unix_seconds)
+    created = InvitationCreated(ref=ref, invitation=info(house, invitation), link=link)
+    others = [tell for tell in changed(house, invitation) if tell.connection_id != connection.connection_id]
     return [
         house.gate.opening(
             invitation_id,
@@ -75,8 +126,9 @@ def create(house: House, connection: Connection, frame: InvitationCreate, now: N
             (record,),
             (Show(connection.connection_id, created),),
             within=house.standing(connection),
-            writes=(_row(invitation),),
-            on_failure=unrecorded(connection.connection_id, frame.ref),
+            writes=(SaveInvitation(invitation),),
+            on_failure=unrecorded(connection.connection_id, ref),
+            then=tuple(others),
         )
     ]
 
@@ -94,11 +146,9 @@ def revoke(house: House, connection: Connection, frame: InvitationRevoke, now: N
         invitation=invitation.invitation_id,
         host=connection.party,
     )
-    revoked = house.tell(connection.party, InvitationRevoked(invitation_id=invitation.invitation_id))
+    gone = house.tell(connection.party, InvitationGone(invitation_id=invitation.invitation_id))
     commands: list[Command] = [
-        Narrowing(
-            (invitation.invitation_id,), revoked, (record,), (RevokeInvitation(invitation.invitation_id),)
-        )
+        Narrowing((invitation.invitation_id,), gone, (record,), (RevokeInvitation(invitation.invitation_id),))
     ]
     guests = [v for v in house.visits.values() if v.guest.invitation_id == invitation.invitation_id]
     for guest_visit in guests:
@@ -111,6 +161,7 @@ def redeem(house: House, event: RedeemRequested, now: Now) -> list[Command]:
     invitation = house.invitations.get(event.invitation_id)
     usable = (
         invitation is not None
+        and invitation.issue == event.issue
         and invitation.redemptions_left > 0
         and now.wall_seconds < invitation.expires_at_unix_seconds
     )
@@ -135,7 +186,9 @@ def redeem(house: House, event: RedeemRequested, now: Now) -> list[Command]:
         "visit.opened",
         guest.party,
         basis=(decision,),
-        personal=named("guest", guest, event.source) | named("host", event.inviter),
+        personal=named("guest", guest, event.source)
+        | named("host", event.inviter)
+        | {"invited.name": invitation.guest_name, "invited.purpose": invitation.purpose},
         guest=guest.party,
         host=guest.invited_by,
         invitation=invitation.invitation_id,
@@ -143,7 +196,8 @@ def redeem(house: House, event: RedeemRequested, now: Now) -> list[Command]:
         notice_sha256=event.notice_sha256,
         verified_by=guest.verified_by,
     )
-    invitation.redemptions_left -= 1
+    used = replace(invitation, redemptions_left=invitation.redemptions_left - 1)
+    house.invitations[invitation.invitation_id] = used
     expires_at = now.wall_seconds + house.rules.visit_seconds
     house.visits[guest.party] = Visit(
         guest, event.token_digest, False, expires_at, now.wall_seconds, (decision,)
@@ -166,35 +220,21 @@ def redeem(house: House, event: RedeemRequested, now: Now) -> list[Command]:
             (record,),
             (ReplyGranted(event.request_id),),
             within=(invitation.invitation_id,),
-            writes=(row, _row(invitation)),
+            writes=(row, SaveInvitation(used)),
             on_failure=(reply(event.request_id, AUDIT_UNAVAILABLE),),
+            then=changed(house, used),
         )
     ]
 
 
 def expired(house: House, deadline: Deadline, now: Now) -> list[Command]:
-    """Forget an invitation whose time is up; guests who entered by it stay until their visit ends."""
-    house.invitations.pop(deadline.key, None)
-    return []
-
-
-def info(invitation: Invitation) -> InvitationInfo:
-    """The invitation as its host sees it."""
-    return InvitationInfo(
-        invitation_id=invitation.invitation_id,
-        guest_name=invitation.guest_name.reveal(),
-        guest_email=invitation.guest_email.reveal() if invitation.guest_email is not None else None,
-        expires_at=invitation.expires_at_unix_seconds,
-        redemptions_left=invitation.redemptions_left,
+    """Its time is up. Guests who entered by it stay until their visit ends, and so long it is on the list."""
+    invitation = house.invitations.get(deadline.key.rpartition(".")[0])
+    if invitation is None or expiry_key(invitation) != deadline.key:
+        return []
+    at = min(invitation.expires_at_unix_seconds, now.wall_seconds)
+    house.invitations[invitation.invitation_id] = replace(
+        invitation, redemptions_left=0, expires_at_unix_seconds=at
     )
-
-
-def _row(invitation: Invitation) -> SaveInvitation:
-    return SaveInvitation(
-        invitation.invitation_id,
-        invitation.invited_by,
-        invitation.guest_name,
-        invitation.guest_email,
-        invitation.expires_at_unix_seconds,
-        invitation.redemptions_left,
-    )
+    told = guest_left(house, invitation.invitation_id, now)
+    return [Answer(told)] if told else []

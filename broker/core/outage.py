@@ -8,7 +8,7 @@ Nothing new opens (each opening fails at its commit and is answered so). Calls a
 from __future__ import annotations
 
 from auth.principal import PartyId
-from broker.core import administration, calling, emergency, sharing, signing_in, visit
+from broker.core import administration, calling, emergency, invitation_list, sharing, signing_in, visit
 from broker.core.clock import Deadline, Now
 from broker.core.commands import CloseConnection, Command, ConnectionId, Narrowing, Note
 from broker.core.errors import AUDIT_UNAVAILABLE
@@ -36,18 +36,20 @@ def _drop(house: House, scope: str, now: Now) -> list[Command]:
     call = house.calls.get(scope)
     if call is not None:
         return [calling.end(house, call, "record_unavailable", None)]
+    invitation = house.invitations.get(scope)
+    if invitation is not None:
+        return [Narrowing((), invitation_list.take_back(house, invitation))]
     sharing_call = sharing.call_sharing_in(house, scope)
     if sharing_call is not None:
         return sharing.end_share(house, sharing_call, "record_unavailable")
-    house.invitations.pop(scope, None)
     administration.take_back(house, scope)
     signing_in.forget(house, scope)
     emergency.take_back(house, scope)
     failed_visit = house.visits.get(PartyId(scope))
     if failed_visit is not None:
-        invitation = house.invitations.get(failed_visit.guest.invitation_id)
-        if invitation is not None and not failed_visit.admitted:
-            invitation.redemptions_left += 1
+        redeemed = house.invitations.get(failed_visit.guest.invitation_id)
+        if redeemed is not None and not failed_visit.admitted:
+            invitation_list.give_back(house, redeemed)
         return visit.end(house, failed_visit, "record_unavailable", now)
     connection = house.connections.get(ConnectionId(scope))
     if connection is None or connection.closing:

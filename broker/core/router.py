@@ -127,10 +127,14 @@ def _frame(house: House, event: e.FrameReceived, now: Now) -> list[Command]:
             return chat.received(house, sender, frame, now)
         case cf.InvitationCreate():
             return invitation.create(house, sender, frame, now)
+        case cf.InvitationReissue():
+            return invitation.reissue(house, sender, frame, now)
         case cf.InvitationRevoke():
             return invitation.revoke(house, sender, frame, now)
         case cf.LobbyAdmit():
             return visit.admit(house, sender, frame, now)
+        case cf.LobbyAdmitAll():
+            return visit.admit_all(house, sender, frame, now)
         case cf.LobbyRefuse():
             return visit.refuse_guest(house, sender, frame, now)
         case cf.SignInsList():

@@ -16,23 +16,16 @@ from broker.core.events import (
     Started,
     Stopping,
 )
-from broker.core.house import House, Invitation, PolicyInForce, Visit
+from broker.core.house import House, PolicyInForce, Visit
+from broker.core.invitation_list import watch_expiry
 from broker.core.recording import draft
 
 
 def started(house: House, event: Started, now: Now) -> list[Command]:
     """Take up what the store still holds, and close on record what the previous run left open."""
     for row in event.invitations:
-        house.invitations[row.invitation_id] = Invitation(
-            row.invitation_id,
-            row.invited_by,
-            row.guest_name,
-            row.guest_email,
-            row.expires_at_unix_seconds,
-            row.redemptions_left,
-        )
-        left = row.expires_at_unix_seconds - now.wall_seconds
-        house.deadlines.add(now, left, "invitation.expiry", row.invitation_id)
+        house.invitations[row.invitation_id] = row
+        watch_expiry(house, row, now)
     house.code_steps.update(event.code_steps)
     for stored in event.visits:
         guest = stored.guest

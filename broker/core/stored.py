@@ -19,11 +19,21 @@ class StoredMessage:
 
 
 @dataclass(frozen=True, slots=True)
-class StoredInvitation:
+class Invitation:
+    """Whom an insider asked in, what for, and on what terms. Kept as long as it can be used or somebody is in
+    by it."""
+
     invitation_id: str
     invited_by: PartyId
     guest_name: Personal
     guest_email: Personal | None
+    purpose: Personal
+    lifetime_seconds: int
+    """Of each issue."""
+    redemptions: int
+    """By each issue."""
+    issue: int
+    """Only the link with this number is good."""
     expires_at_unix_seconds: int
     redemptions_left: int
 

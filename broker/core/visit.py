@@ -5,7 +5,7 @@ from __future__ import annotations
 from auth.principal import Guest, Insider, PartyId
 from broker.core import calling
 from broker.core.answers import deny, refuse, unrecorded
-from broker.core.client_frames import LobbyAdmit, LobbyRefuse
+from broker.core.client_frames import LobbyAdmit, LobbyAdmitAll, LobbyRefuse
 from broker.core.clock import Deadline, Now
 from broker.core.commands import (
     CloseConnection,
@@ -33,6 +33,7 @@ from broker.core.frames import (
     WaitingGuest,
 )
 from broker.core.house import Connection, House, Visit
+from broker.core.invitation_list import guest_left
 from broker.core.presence import presence_opened
 from broker.core.reach import ask_everywhere, denial_in, places, verdict
 from broker.core.recording import draft, named
@@ -42,7 +43,14 @@ from config.policy.action import Action
 
 def waiting(house: House, visit: Visit) -> WaitingGuest:
     """The guest as the host sees them in the lobby."""
-    return WaitingGuest(guest=house.contact(visit.guest), invitation_id=visit.guest.invitation_id)
+    guest = visit.guest
+    invitation = house.invitations.get(guest.invitation_id)
+    return WaitingGuest(
+        guest=house.contact(guest),
+        invitation_id=guest.invitation_id,
+        guest_email=guest.email.reveal() if guest.email is not None else None,
+        purpose=invitation.purpose.reveal() if invitation is not None else None,
+    )
 
 
 def of_token(house: House, token_digest: str) -> Visit | None:
@@ -98,7 +106,7 @@ def welcome(
         then = (ReadUndelivered(connection.connection_id, connection.party),)
     elif not visit.admitted:
         effects.extend(house.show(visit.guest.invited_by, LobbyWaiting(waiting=waiting(house, visit))))
-    you = house.contact(visit.guest)
+    you = house.contact(visit.guest).model_copy(update={"invited_as": None})  # the host's own words
     frame = GuestWelcome(you=you, notice=house.rules.guest_notice, host=shown_host)
     effects.insert(0, Show(connection.connection_id, frame))
     return [
@@ -179,6 +187,15 @@ def admit(house: House, connection: Connection, frame: LobbyAdmit, now: Now) -> 
     ]
 
 
+def admit_all(house: House, connection: Connection, frame: LobbyAdmitAll, now: Now) -> list[Command]:
+    """Each of them as if asked for alone: one who may not come in keeps nobody else out."""
+    named_ones = set(frame.guests)
+    there = [v.guest.party for v in lobby_of(house, connection.party) if v.guest.party in named_ones]
+    if not there:
+        return refuse(connection.connection_id, UNKNOWN_GUEST)
+    return [command for party in there for command in admit(house, connection, LobbyAdmit(guest=party), now)]
+
+
 def refuse_guest(house: House, connection: Connection, frame: LobbyRefuse, now: Now) -> list[Command]:
     """The host does not let a guest in, or shows them out."""
     visit = house.visits.get(PartyId(frame.guest))
@@ -208,6 +225,10 @@ def end(house: House, visit: Visit, reason: str, now: Now) -> list[Command]:
         effects.extend(house.tell(guest.invited_by, ContactGone(party=guest.party)))
     elif waited:
         effects.extend(house.tell(guest.invited_by, LobbyLeft(guest=guest.party)))
+    told = guest_left(house, guest.invitation_id, now)
+    # A visit that could not be recorded never began, and its host knows nothing of it.
+    if visit.admitted or reason != "record_unavailable":
+        effects.extend(told)
     record = draft(
         "visit.closed" if visit.admitted else "visit.refused",
         guest.party,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import UTC, datetime
 
+from auth.email_address import EmailAddressError, email_address
 from auth.personal import Personal
 from auth.principal import Guest, Insider, PartyId
 from broker.policy.question import Question, Subject
@@ -60,9 +61,10 @@ def _party(insider: Callable[[str], Insider | None], word: str) -> Insider | Gue
         raise AskingError("a name is too long")
     kind, colon, address = word.partition(":")
     if kind == "guest":
-        if colon and "@" not in address:
-            raise AskingError(f"not an e-mail address: {address!a}")
-        email = Personal(address) if colon else None
+        try:
+            email = Personal(email_address(address)) if colon else None
+        except EmailAddressError:
+            raise AskingError(f"not an e-mail address: {address!a}") from None
         return Guest(_GUEST, Personal("somebody"), "i-somebody", _GUEST, email=email)
     found = insider(word)
     if found is None:

@@ -58,6 +58,10 @@ INVITATIONS = Table(
     Column("invited_by", String(128), nullable=False),
     Column("guest_name", Text, nullable=False),
     Column("guest_email", Text),
+    Column("purpose", Text, nullable=False),
+    Column("lifetime_seconds", BigInteger, nullable=False),
+    Column("redemptions", Integer, nullable=False),
+    Column("issue", BigInteger, nullable=False),
     Column("expires_at", BigInteger, nullable=False),
     Column("redemptions_left", Integer, nullable=False),
 )

@@ -246,8 +246,8 @@ def _driver(
     def ice_server_for(session_id: str, party: PartyId, expires_at: int) -> IceServer:
         return media.ice_server(session_id, party, expires_at)
 
-    def invitation_link(invitation_id: str, expires_at: int) -> str:
-        token = signer.sign(invitation_id, expires_at, secrets.token_bytes(NONCE_BYTES))
+    def invitation_link(invitation_id: str, issue: int, expires_at: int) -> str:
+        token = signer.sign(invitation_id, issue, expires_at, secrets.token_bytes(NONCE_BYTES))
         return f"{settings.outside.origin}/#{token}"
 
     def read_undelivered(effect: ReadUndelivered) -> None:

@@ -27,7 +27,7 @@ from broker.audit.record import Draft
 from broker.core import commands as c
 from broker.core.events import Started
 from broker.core.gate import Receipt
-from broker.core.stored import LostSession, StoredInvitation, StoredSignIn, StoredVisit
+from broker.core.stored import Invitation, LostSession, StoredSignIn, StoredVisit
 from broker.shell.journal import Mark
 from broker.shell.schema import (
     CODE_STEPS,
@@ -169,23 +169,29 @@ class Store:
         ]
 
     def started(self, now_unix_seconds: int) -> Started:
-        """What the previous run left: live invitations and visits, sign-ins, and sessions it never closed."""
+        """What the previous run left: invitations that are good or by which somebody is in, live visits,
+        sign-ins, and sessions it never closed."""
         with self._reader.connect() as connection:
-            invitations = connection.execute(
-                select(INVITATIONS).where(INVITATIONS.c.expires_at > now_unix_seconds)
-            ).all()
-            visits = connection.execute(select(VISITS).where(VISITS.c.expires_at > now_unix_seconds)).all()
+            last = VISITS.c.expires_at > now_unix_seconds
+            visits = connection.execute(select(VISITS).where(last)).all()
+            somebody_is_in = INVITATIONS.c.invitation_id.in_(select(VISITS.c.invitation_id).where(last))
+            good = INVITATIONS.c.expires_at > now_unix_seconds
+            invitations = connection.execute(select(INVITATIONS).where(good | somebody_is_in)).all()
             sign_ins = connection.execute(select(SIGN_INS).order_by(SIGN_INS.c.began_at)).all()
             lost = open_sessions(connection)
             stops = latched_stops(connection)
             code_steps = connection.execute(select(CODE_STEPS)).all()
         return Started(
             tuple(
-                StoredInvitation(
+                Invitation(
                     row.invitation_id,
                     PartyId(row.invited_by),
                     Personal(row.guest_name),
                     _personal(row.guest_email),
+                    Personal(row.purpose),
+                    row.lifetime_seconds,
+                    row.redemptions,
+                    row.issue,
                     row.expires_at,
                     row.redemptions_left,
                 )
@@ -296,14 +302,19 @@ def _write(connection: Connection, write: c.Write) -> None:
                 .values(outcome=write.outcome)
             )
         case c.SaveInvitation():
+            invitation = write.invitation
             row = {
-                "invited_by": write.invited_by,
-                "guest_name": write.guest_name.reveal(),
-                "guest_email": _text(write.guest_email),
-                "expires_at": write.expires_at_unix_seconds,
-                "redemptions_left": write.redemptions_left,
+                "invited_by": invitation.invited_by,
+                "guest_name": invitation.guest_name.reveal(),
+                "guest_email": _text(invitation.guest_email),
+                "purpose": invitation.purpose.reveal(),
+                "lifetime_seconds": invitation.lifetime_seconds,
+                "redemptions": invitation.redemptions,
+                "issue": invitation.issue,
+                "expires_at": invitation.expires_at_unix_seconds,
+                "redemptions_left": invitation.redemptions_left,
             }
-            statement = upsert(INVITATIONS).values(invitation_id=write.invitation_id, **row)
+            statement = upsert(INVITATIONS).values(invitation_id=invitation.invitation_id, **row)
             connection.execute(statement.on_conflict_do_update(index_elements=["invitation_id"], set_=row))
         case c.SaveVisit():
             row = {

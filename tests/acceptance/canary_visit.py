@@ -22,6 +22,8 @@ from tests.edge.bench_wire import Answer, Wire
 
 ALICE_ADDRESS, GUEST_ADDRESS, STRANGER_ADDRESS = "127.77.1.19", "127.88.2.29", "127.99.3.39"
 GUEST_NAME = "Canary Guest Grünfink"
+INVITED_NAME, INVITED_EMAIL = "Canary Invited Rotkehlchen", "canary.invited@canary-domain.example"
+PURPOSE = "canary purpose zum Zweck"
 WRONG_PASSWORD = "canary-wrong-password"
 TO_GUEST, TO_ALICE, UNREAD = "canary text zum Gast", "canary text an Alice", "canary text nobody reads"
 OFFER = Path(__file__).parents[1] / "wire" / "sdp" / "chromium-host-offer.sdp"
@@ -47,9 +49,15 @@ class Source:
     tasks: asyncio.TaskGroup
 
     async def http(
-        self, method: str, url: str, body: object = None, token: str = "", data: bytes | None = None
+        self,
+        method: str,
+        url: str,
+        body: object = None,
+        token: str = "",
+        data: bytes | None = None,
+        headers: dict[str, str] | None = None,
     ) -> Answer:
-        headers = {"Authorization": f"Bearer {token}"} if token else {}
+        headers = {**(headers or {}), **({"Authorization": f"Bearer {token}"} if token else {})}
         if body is not None or data is not None:
             headers["Content-Type"] = "application/json"
             data = json.dumps(body).encode() if data is None else data
@@ -167,15 +175,25 @@ async def _signed_in(edge: ServedEdge, alice: Source) -> str:
 
 
 async def _joined(edge: ServedEdge, host: Wire, guest: Source, stranger: Source) -> str:
-    await host.send(cf.InvitationCreate(ref="r", guest_name=GUEST_NAME))
-    secret = split_link((await host.until("invitation.created"))["link"])[1]
+    words = {"guest_name": INVITED_NAME, "guest_email": INVITED_EMAIL, "purpose": PURPOSE}
+    await host.send(cf.InvitationCreate.model_validate({"ref": "r1", **words}))
+    made = await host.until("invitation.created", ref="r1")
+    invitation_id = made["invitation"]["invitation_id"]
+    await host.send(cf.InvitationReissue(ref="r2", invitation_id=invitation_id))
+    replaced = split_link(made["link"])[1]
+    secret = split_link((await host.until("invitation.created", ref="r2"))["link"])[1]
     url = f"{edge.outside}/api/redeem"
     body = {"invitation": secret, "name": GUEST_NAME, "notice_acknowledged": True, "bearer": True}
     assert (await stranger.http("POST", url, body | {"invitation": secret[:-2]})).status == 403
     assert (await guest.http("POST", url, body | {"notice_acknowledged": False})).status == 400
+    assert (await stranger.http("POST", url, body | {"invitation": replaced})).status == 403
+    for misled in (f"{edge.outside}/{secret}", f"{edge.outside}/?{secret}", f"{edge.outside}/#{secret}"):
+        await guest.http("GET", misled)
+        await guest.http("GET", f"{edge.outside}/api/notice", headers={"Referer": misled})
     answer = await guest.http("POST", url, body)
     assert (await stranger.http("POST", url, body)).status == 403
     guest.heard.secrets["the invitation"] = secret
+    guest.heard.secrets["the replaced invitation"] = replaced
     guest.heard.secrets["the guest's token"] = str(answer.json["token"])
     return guest.heard.secrets["the guest's token"]
 

@@ -112,6 +112,12 @@ class Scene:
         """Whom the role could reach: a colleague, or the host."""
         return self.wires["colleague"] if role == "insider" else self.host
 
+    async def invitation(self) -> str:
+        """The id of one that the host has made."""
+        await self.bench.invitation(self.host)
+        created = [frame for frame in self.host.frames if frame["type"] == "invitation.created"][-1]
+        return str(created["invitation"]["invitation_id"])
+
     async def newcomer(self, role: str) -> Wire:
         """One more connection of the role that has not said hello."""
         origin = self.bench.inside if role == "insider" else self.bench.outside
@@ -188,17 +194,23 @@ async def chat_received(at: Scene, role: str) -> cf.ClientFrame:
 
 
 async def invitation_create(_: Scene, role: str) -> cf.ClientFrame:
-    return cf.InvitationCreate(ref="tried", guest_name="Gustav")
+    return cf.InvitationCreate(ref="tried", guest_name="Gustav", purpose="A talk")
+
+
+async def invitation_reissue(at: Scene, role: str) -> cf.ClientFrame:
+    return cf.InvitationReissue(ref="tried", invitation_id=await at.invitation())
 
 
 async def invitation_revoke(at: Scene, role: str) -> cf.ClientFrame:
-    await at.bench.invitation(at.host)
-    created = [frame for frame in at.host.frames if frame["type"] == "invitation.created"][-1]
-    return cf.InvitationRevoke(invitation_id=created["invitation"]["invitation_id"])
+    return cf.InvitationRevoke(invitation_id=await at.invitation())
 
 
 async def lobby_admit(at: Scene, role: str) -> cf.ClientFrame:
     return cf.LobbyAdmit(guest=at.wires["lobby guest"].you)
+
+
+async def lobby_admit_all(at: Scene, role: str) -> cf.ClientFrame:
+    return cf.LobbyAdmitAll(guests=[at.wires["lobby guest"].you])
 
 
 async def lobby_refuse(at: Scene, role: str) -> cf.ClientFrame:
@@ -271,8 +283,10 @@ ROWS: dict[str, Prepare] = {
     "chat.send": chat_send,
     "chat.received": chat_received,
     "invitation.create": invitation_create,
+    "invitation.reissue": invitation_reissue,
     "invitation.revoke": invitation_revoke,
     "lobby.admit": lobby_admit,
+    "lobby.admit_all": lobby_admit_all,
     "lobby.refuse": lobby_refuse,
     "sign_ins.list": sign_ins_list,
     "sign_in.revoke": sign_in_revoke,

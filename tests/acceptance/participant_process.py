@@ -78,7 +78,7 @@ async def insider(order: dict[str, Any], frames: list[str]) -> None:
     origin, ca_file = order["origin"], Path(order["ca_file"])
     token = await sign_in(origin, order["login"], order["password"], ca_file)
     async with join(origin, token, ca_file, record=frames.append) as me:
-        invitation = await me.invitations.create("Grace Guest")
+        invitation = await me.invitations.create("Grace Guest", "A talk")
         tell(link=invitation.link)
         waiting = await me.invitations.next_waiting(STEP_SECONDS)
         guest = await me.invitations.admit(waiting.guest.party)

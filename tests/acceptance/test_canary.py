@@ -17,6 +17,9 @@ from tests.acceptance.canary_visit import (
     ALICE_ADDRESS,
     GUEST_ADDRESS,
     GUEST_NAME,
+    INVITED_EMAIL,
+    INVITED_NAME,
+    PURPOSE,
     STRANGER_ADDRESS,
     TO_ALICE,
     TO_GUEST,
@@ -115,6 +118,7 @@ OWNERS = {
     "alice's cookie": {"alice"},
     "alice's token": {"alice"},
     "the invitation": {"alice"},
+    "the replaced invitation": {"alice"},
     "the guest's token": {"guest"},
     "alice's relay password": {"alice"},
     "the guest's relay password": {"guest"},
@@ -178,7 +182,10 @@ def test_a_text_reaches_who_it_is_for_and_the_messages_that_wait(remains: Remain
 
 def test_a_name_is_in_the_personal_part_and_the_rows_it_is_needed_in(remains: Remains) -> None:
     for name, columns, hearers in (
-        (GUEST_NAME, {"personal.value", "invitations.guest_name"}, {"alice", "guest"}),
+        (GUEST_NAME, {"personal.value"}, {"alice", "guest"}),
+        (INVITED_NAME, {"personal.value", "invitations.guest_name"}, {"alice"}),
+        (INVITED_EMAIL, {"personal.value", "invitations.guest_email"}, {"alice"}),
+        (PURPOSE, {"personal.value", "invitations.purpose"}, {"alice"}),
         ("Alice Archer", {"personal.value"}, {"alice", "guest"}),
     ):
         assert remains.columns_with(name) == columns

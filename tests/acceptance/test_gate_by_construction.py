@@ -70,7 +70,7 @@ async def test_no_frame_opens_anything_for_anybody(
 
 OPENS = {
     "insider": {
-        *("hello", "chat.send", "invitation.create", "lobby.admit"),
+        *("hello", "chat.send", "invitation.create", "invitation.reissue", "lobby.admit", "lobby.admit_all"),
         *("call.invite", "call.accept", "call.share"),
     },
     "admitted guest": {"hello", "chat.send", "call.invite", "call.accept", "call.share"},

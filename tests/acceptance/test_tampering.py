@@ -81,7 +81,7 @@ async def people_talk(edge: ServedEdge) -> None:
         join(edge.inside, tokens["carol"], edge.ca_file) as carol,
     ):
         with pytest.raises(EdgeRefused):
-            await carol.invitations.create("Grace Guest")
+            await carol.invitations.create("Grace Guest", "A talk")
         for number in range(MESSAGES):
             await alice.chat.send(bob.you.party, f"message {number}")
             await bob.chat.next_message()

@@ -64,6 +64,8 @@ class FakeEdge:
         }
     )
     guest: f.Contact | None = None
+    invitation: f.InvitationInfo | None = None
+    """The last that was made."""
     guest_joined: bool = False
     guest_admitted: bool = False
     signed_in: set[str] = field(default_factory=set)
@@ -133,13 +135,9 @@ class FakeEdge:
                     message_id=message_id, sender=sender, text=frame.text, sent_at_ms=SENT_AT_MS
                 )
                 await self.say(frame.to, told)
-            case cf.InvitationCreate():
-                invitation = self._invitation(frame.guest_name, frame.redemptions or 1)
-                link = f"{self.outside}/#{INVITATION}"
-                await self.say(party, f.InvitationCreated(ref=frame.ref, invitation=invitation, link=link))
-            case cf.InvitationRevoke():
-                await self.say(party, f.InvitationRevoked(invitation_id=frame.invitation_id))
-            case cf.LobbyAdmit() | cf.LobbyRefuse():
+            case cf.InvitationCreate() | cf.InvitationReissue() | cf.InvitationRevoke():
+                await self._invite(party, frame)
+            case cf.LobbyAdmit() | cf.LobbyAdmitAll() | cf.LobbyRefuse():
                 await self._lobby(frame)
             case cf.CallInvite():
                 await self._ring(party, frame)
@@ -170,15 +168,34 @@ class FakeEdge:
     def _waiting(self, guest: f.Contact) -> f.WaitingGuest:
         return f.WaitingGuest(guest=guest, invitation_id="i-1")
 
-    def _invitation(self, name: str, redemptions: int) -> f.InvitationInfo:
-        return f.InvitationInfo(
-            invitation_id=self.number("i"),
-            guest_name=name,
-            expires_at=1_900_000_000,
-            redemptions_left=redemptions,
-        )
+    async def _invite(
+        self, party: str, frame: cf.InvitationCreate | cf.InvitationReissue | cf.InvitationRevoke
+    ) -> None:
+        if isinstance(frame, cf.InvitationRevoke):
+            await self.say(party, f.InvitationGone(invitation_id=frame.invitation_id))
+            return
+        link = f"{self.outside}/#{INVITATION}"
+        if isinstance(frame, cf.InvitationCreate):
+            self.invitation = f.InvitationInfo(
+                invitation_id=self.number("i"),
+                guest_name=frame.guest_name,
+                guest_email=frame.guest_email,
+                purpose=frame.purpose,
+                expires_at=1_900_000_000,
+                redemptions=frame.redemptions or 1,
+                redemptions_left=frame.redemptions or 1,
+                guests=0,
+            )
+        else:
+            link += "-again"
+        assert self.invitation is not None
+        await self.say(party, f.InvitationCreated(ref=frame.ref, invitation=self.invitation, link=link))
 
-    async def _lobby(self, frame: cf.LobbyAdmit | cf.LobbyRefuse) -> None:
+    async def _lobby(self, frame: cf.LobbyAdmit | cf.LobbyAdmitAll | cf.LobbyRefuse) -> None:
+        if isinstance(frame, cf.LobbyAdmitAll):
+            for party in frame.guests:
+                await self._lobby(cf.LobbyAdmit(guest=party))
+            return
         guest = self.who(frame.guest)
         await self.say("p-alice", f.LobbyLeft(guest=guest.party))
         if isinstance(frame, cf.LobbyAdmit):

@@ -80,7 +80,7 @@ async def python_calls(stack: AsyncExitStack, edge: ServedEdge) -> list[Talk]:
         pair = [await insider(stack, edge, f"p{2 * number + side}") for side in (0, 1)]
         talks += await a_call(stack, *pair)
     host = await insider(stack, edge, f"p{2 * PYTHON_CALLS}")
-    origin, secret = split_link((await host.invitations.create("Gus Guest")).link)
+    origin, secret = split_link((await host.invitations.create("Gus Guest", "A talk")).link)
     token = await redeem(origin, secret, "Gus Guest", edge.ca_file)
     guest = await stack.enter_async_context(join(origin, token, edge.ca_file))
     await host.invitations.admit(guest.you.party)

@@ -47,7 +47,7 @@ async def a_call_with_a_guest(edge: ServedEdge, login: str) -> AsyncIterator[tup
     async with AsyncExitStack() as stack:
         token = await sign_in(edge.inside, login, PASSWORD, edge.ca_file)
         host = await stack.enter_async_context(join(edge.inside, token, edge.ca_file))
-        origin, secret = split_link((await host.invitations.create("Gus Guest")).link)
+        origin, secret = split_link((await host.invitations.create("Gus Guest", "the test")).link)
         visit = await redeem(origin, secret, "Gus Guest", edge.ca_file)
         guest = await stack.enter_async_context(join(origin, visit, edge.ca_file))
         await host.invitations.admit(guest.you.party)

@@ -88,7 +88,7 @@ async def test_who_leaves_a_group_may_not_do_any_more_what_it_gave(edge: ServedE
     dn = f"cn={EXTERNAL_GROUP},{GROUPS}"
     slapd.add(f"dn: {dn}\nobjectClass: groupOfNames\ncn: {EXTERNAL_GROUP}\n{lines}\n")
     async with signed_in(edge, "ada") as ada:
-        await ada.invitations.create("Gus Guest")
+        await ada.invitations.create("Gus Guest", "the test")
         slapd.remove_member(EXTERNAL_GROUP, person("ada"))
         with pytest.raises(EdgeRefused, match="POLICY_"):
             await invited_again_and_again(ada)
@@ -98,7 +98,7 @@ async def invited_again_and_again(host: Participant) -> None:
     """Until it is refused."""
     async with asyncio.timeout(15):
         while True:
-            await host.invitations.create("Gus Guest")
+            await host.invitations.create("Gus Guest", "the test")
             await asyncio.sleep(0.2)
 
 

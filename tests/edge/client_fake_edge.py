@@ -205,7 +205,13 @@ class FakeEdge:
                     await self.push(frame.to, message)
             case InvitationCreate():
                 info = InvitationInfo(
-                    invitation_id="i1", guest_name=frame.guest_name, expires_at=1, redemptions_left=1
+                    invitation_id="i1",
+                    guest_name=frame.guest_name,
+                    purpose=frame.purpose,
+                    expires_at=1,
+                    redemptions=1,
+                    redemptions_left=1,
+                    guests=0,
                 )
                 link = f"{self.origin}/#{INVITATION}"
                 await self.push(party, InvitationCreated(ref=frame.ref, invitation=info, link=link))

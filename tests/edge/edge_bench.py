@@ -23,6 +23,7 @@ import structlog
 from auth.personal import Personal
 from auth.principal import Insider, PartyId
 from auth.second_factor import STEP_SECONDS, code_at
+from auth.throttle import FailureTable
 from auth.tokens import token_digest
 from broker.client.administration import Credentials
 from broker.client.invitations import split_link
@@ -188,7 +189,8 @@ class Bench:
     async def invitation(self, host: Wire, redemptions: int = 1) -> str:
         """The secret of a fresh invitation."""
         ref = fresh_id()
-        await host.send(InvitationCreate(ref=ref, guest_name=GUEST_NAME, redemptions=redemptions))
+        asked = {"guest_name": GUEST_NAME, "purpose": "A talk", "redemptions": redemptions}
+        await host.send(InvitationCreate.model_validate({"ref": ref, **asked}))
         created = await host.until("invitation.created", ref=ref)
         return split_link(created["link"])[1]
 
@@ -244,7 +246,8 @@ async def until(condition: Callable[[], bool]) -> None:
 
 @asynccontextmanager
 async def running_bench(house: BenchHouse, *, rates: bool = False) -> AsyncIterator[Bench]:
-    """Run the house's edge; `rates` keeps the bound on requests per source, which most tests would trip over.
+    """Run the house's edge; `rates` keeps the bounds on requests and on guesses per source, which most tests
+    would trip over.
 
     What a test raises comes out as it is, not wrapped in the groups of the edge's tasks.
     """
@@ -259,6 +262,7 @@ async def running_bench(house: BenchHouse, *, rates: bool = False) -> AsyncItera
         assert await edge.driver.drained(WAIT_SECONDS)
         if not rates:
             edge.limiter = SourceLimiter(1e9, 1e9, max_rows=64)
+            edge.guesses = FailureTable(10**9, 300.0, max_entries=64)
         tls = ssl.create_default_context(cafile=str(house.ca_file))
         tasks = await stack.enter_async_context(asyncio.TaskGroup())
         bench = Bench(house, edge, parts.tls, tls, tasks)

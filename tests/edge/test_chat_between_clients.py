@@ -27,7 +27,7 @@ async def insider(bench: Bench, login: str) -> AsyncIterator[Participant]:
 
 
 async def guest_token(bench: Bench, host: Participant) -> str:
-    origin, secret = split_link((await host.invitations.create(GUEST_NAME)).link)
+    origin, secret = split_link((await host.invitations.create(GUEST_NAME, "A talk")).link)
     return await redeem(origin, secret, GUEST_NAME, bench.house.ca_file)
 
 

@@ -85,7 +85,7 @@ async def test_an_answer_that_is_no_error_of_the_protocol_is_not_taken_for_one(t
 
 async def test_a_guest_redeems_a_link_waits_in_the_lobby_and_is_let_in(tmp_path: Path) -> None:
     async with fake_edge(tmp_path) as edge, join(edge.origin, f"token-{HOST}", edge.ca_file) as host:
-        created = await host.invitations.create("Grace")
+        created = await host.invitations.create("Grace", "A talk")
         origin, secret = split_link(created.link)
         token = await redeem(origin, secret, "Grace", edge.ca_file)
         async with join(origin, token, edge.ca_file) as guest:

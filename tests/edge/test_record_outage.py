@@ -104,9 +104,8 @@ async def test_nothing_opens_and_only_who_asked_is_told(
             assert await alice.until("error", ref="r1", code="AUDIT_UNAVAILABLE")
             await alice.send(invite(bob.you, "r2"))
             assert await alice.until("error", ref="r2", code="AUDIT_UNAVAILABLE")
-            await alice.send(
-                json.dumps({"type": "invitation.create", "ref": "r3", "guest_name": "Gustav Guest"})
-            )
+            asked = {"guest_name": "Gustav Guest", "purpose": "A talk"}
+            await alice.send(json.dumps({"type": "invitation.create", "ref": "r3", **asked}))
             assert await alice.until("error", ref="r3", code="AUDIT_UNAVAILABLE")
             signing_in = await bench.post_sign_in("carol", password_of("carol"))
             redeeming = await bench.redeem(secret)

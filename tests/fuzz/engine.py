@@ -15,13 +15,13 @@ import atheris
 SHAPELESS_PERCENT = 25
 """So many of a hundred changes are the engine's own, which know no form."""
 
+INSTRUMENTED = ["relay", "auth", "config.policy", "broker.policy", "broker.shell.latches"]
+
 
 def main() -> None:
     name, *options = sys.argv[1:]
     # What is to be measured must not have been imported before.
-    with atheris.instrument_imports(
-        include=["relay", "config.policy", "broker.policy", "broker.shell.latches"]
-    ):
+    with atheris.instrument_imports(include=INSTRUMENTED):
         targets = importlib.import_module("tests.fuzz.targets").TARGETS
         mutate = importlib.import_module("tests.fuzz.mutation").MUTATIONS[name]
 

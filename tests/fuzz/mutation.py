@@ -243,4 +243,5 @@ MUTATIONS: Final[dict[str, Mutation]] = {
     "policy": text_mutation,
     "latch": any_mutation,
     "second_factor": any_mutation,
+    "guest": any_mutation,
 }

@@ -24,6 +24,7 @@ SHARES: Final = {
     "policy": 1,
     "latch": 1,
     "second_factor": 1,
+    "guest": 1,
 }
 """How many parts of the time each target gets: the server takes longest and has most to try."""
 MAX_INPUT_BYTES = 8192

@@ -15,6 +15,7 @@ from relay.turn.authentication import OFFERED
 from relay.vocabulary import Address
 from tests.fuzz import plane_pair
 from tests.fuzz.script import INTEGRITIES, Attributes, Kind, Script, Step, encode, join
+from tests.fuzz.targets import INVITATIONS
 from tests.wire import test_stun_sha256 as sha256_vectors
 from tests.wire import test_stun_vectors as vectors
 from tests.wire.test_planes_corpus import LINES, octets
@@ -349,6 +350,13 @@ LATCH = {
     "nonsense": b"STOP.txt\n\xff",
     "drill": b"drill-all\n",
 }
+GUEST = {
+    "plain": b"eve@p.example\nGrace Hopper\nAQAAAABrS",
+    "a-label": b"o'brien+x@xn--bcher-kva.example\nZo\xc3\xab \xe2\x80\x8d",
+    "not-ascii": "eve@\u212aey.example\nGrace\u202e reppoH".encode(),
+    "two": b"eve@foe.example@p.example\n\x1b[2J",
+    "signed": b"\n\n" + INVITATIONS.sign("i-4711", 1, 1_800_000_000, bytes(16)).encode(),
+}
 
 SECOND_FACTOR = {
     "a-login": b"carol:JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP",
@@ -368,6 +376,7 @@ SEEDS = {
     "policy": POLICY,
     "latch": LATCH,
     "second_factor": SECOND_FACTOR,
+    "guest": GUEST,
 }
 
 

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from functools import cache
 from itertools import pairwise
 from typing import Final
 
+from auth.email_address import EmailAddressError, email_address
+from auth.invitation import InvitationSigner, InvitationTokenError
 from auth.second_factor import SecondFactorError, account_line, parse_account
+from auth.shown_text import ShownTextError, shown_text
 from broker.policy.check import findings
 from broker.policy.index import PolicyIndex
 from broker.policy.stop import parse_scope
@@ -23,6 +27,7 @@ from tests.fuzz.scene import Scene
 from tests.fuzz.script import decode
 
 Target = Callable[[bytes], None]
+INVITATIONS = InvitationSigner([b"fuzzed" * 8])
 
 
 def stun(data: bytes) -> None:
@@ -157,6 +162,25 @@ def second_factor(data: bytes) -> None:
     assert parse_account(account_line(login, codes.secret))[0] == login
 
 
+def guest(data: bytes) -> None:
+    """Whom somebody invites, and with what somebody comes: an e-mail address, a line of text and a token, one
+    a line; each is taken as what it says, or is its one error."""
+    address, line, token = (*data.split(b"\n", 2), b"", b"")[:3]
+    with suppress(EmailAddressError):
+        taken = email_address(address.decode(errors="replace"))
+        assert email_address(taken) == taken
+        assert taken.isascii()
+        assert taken.isprintable()
+        assert taken.count("@") == 1
+    with suppress(ShownTextError):
+        shown = shown_text(line.decode(errors="surrogateescape"))
+        assert shown_text(shown) == shown
+        assert len(shown.splitlines()) == 1
+    with suppress(InvitationTokenError):
+        claim = INVITATIONS.verify(token.decode(errors="replace"), 0.0)
+        assert claim.invitation_id.isascii()
+
+
 def _read(data: bytes) -> tuple[PolicyIndex | None, Sequence[PolicyError]]:
     try:
         return PolicyIndex(load_policy(data, "fuzzed")), ()
@@ -178,4 +202,5 @@ TARGETS: Final[dict[str, Target]] = {
     "policy": policy,
     "latch": latch,
     "second_factor": second_factor,
+    "guest": guest,
 }

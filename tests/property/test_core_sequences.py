@@ -165,7 +165,8 @@ class World:
             invitation_id = list(self.play.house.invitations)[a % len(self.play.house.invitations)]
         made = self.play.house.invitations.get(invitation_id)
         inviter = self.play.people.get(made.invited_by if made else PartyId("u-ada"))
-        redeeming = self.play.redeems(invitation_id, inviter if b % 7 else None)
+        issue = made.issue - (b % 11 == 0) if made else 1
+        redeeming = self.play.redeems(invitation_id, inviter if b % 7 else None, issue)
         self.run(redeeming)
         if b % 3 and self.play.house.visits:
             self.somebody_connects(len(self.principals) - 1, 1)
@@ -308,22 +309,22 @@ FRAMES: list[tuple[tuple[str, ...], Callable[[str, int], Any]]] = [
     (PARTIES, lambda name, n: cf.ChatSend(ref=str(n % 3), to=name, text=TEXTS[n % len(TEXTS)])),
     (PARTIES, lambda name, n: cf.ChatSend(ref=str(n % 3), to=f"u-{NAMES[n % 3]}", text="x")),
     (MESSAGES, lambda name, n: cf.ChatReceived(message_id=name)),
-    ((), lambda name, n: cf.InvitationCreate(ref="1", guest_name=TEXTS[n % 5])),
-    ((), lambda name, n: cf.InvitationCreate(ref="1", guest_name="Gus", redemptions=1 + n % 6)),
+    ((), lambda name, n: cf.InvitationCreate(ref="1", guest_name=TEXTS[n % 5], purpose=TEXTS[n % 3])),
+    ((), lambda name, n: cf.InvitationCreate(ref="1", guest_name="Gus", purpose="x", redemptions=1 + n % 6)),
     (INVITATIONS, lambda name, n: cf.InvitationRevoke(invitation_id=name)),
     (GUESTS, lambda name, n: cf.LobbyAdmit(guest=name)),
+    (INVITATIONS, lambda name, n: cf.InvitationReissue(ref="1", invitation_id=name)),
+    (GUESTS, lambda name, n: cf.LobbyAdmitAll(guests=[name, *[f"g-{i:06}" for i in range(n % 9)]])),
     (GUESTS, lambda name, n: cf.LobbyRefuse(guest=name)),
     ((), lambda name, n: cf.SignInRevoke(ref="1", sign_in_id=f"s-t-u-{NAMES[n % 3]}")),
     ((), lambda name, n: cf.SignInRevokeOthers(ref="1")),
     (PARTIES, lambda name, n: cf.CallInvite.model_validate({"ref": "1", "to": name, "media": MEDIA[n % 3]})),
     ((), lambda name, n: cf.CallInvite(ref="1", to=f"u-{NAMES[n % 3]}", media=["audio"])),
-    (CALLS, lambda name, n: cf.CallAccept(call_id=name)),
-    (CALLS, lambda name, n: cf.CallAccept(call_id=name)),
+    *[(CALLS, lambda name, n: cf.CallAccept(call_id=name))] * 2,
     (CALLS, lambda name, n: cf.CallDecline(call_id=name)),
     (CALLS, lambda name, n: cf.CallCancel(call_id=name)),
     (CALLS, lambda name, n: cf.CallHangUp(call_id=name if n % 3 == 0 else "c-other")),
-    (CALLS, lambda name, n: cf.CallShare(call_id=name)),
-    (CALLS, lambda name, n: cf.CallShare(call_id=name)),
+    *[(CALLS, lambda name, n: cf.CallShare(call_id=name))] * 2,
     (CALLS, lambda name, n: cf.CallUnshare(call_id=name)),
     (CALLS, lambda name, n: cf.CallOffer(call_id=name, sdp=SCREENS[n % len(SCREENS)])),
     (CALLS, lambda name, n: cf.CallAnswer(call_id=name, sdp=SCREENS[n % len(SCREENS)])),
@@ -389,7 +390,8 @@ def consistent(play: Playbook) -> None:
         assert set(guests) <= set(house.visits), "a call with a guest whose visit is over"
     assert {session_id for session_id, _ in house.relayed.values()} <= set(house.calls)
     assert house.ending_calls == {} or set(house.ending_calls).isdisjoint(house.calls)
-    assert all(invitation.redemptions_left >= 0 for invitation in house.invitations.values())
+    assert all(0 <= i.redemptions_left <= i.redemptions for i in house.invitations.values())
+    assert {v.guest.invitation_id for v in house.visits.values()} <= set(house.invitations)
 
 
 @settings(max_examples=300)

@@ -21,7 +21,7 @@ IDS = st.text(string.ascii_letters + string.digits + "_-", min_size=1, max_size=
 TEXTS = st.text(st.characters(codec="utf-8", exclude_categories=["Cc"]), min_size=1, max_size=80)
 MEMBERS: dict[str, st.SearchStrategy[Any]] = {
     **dict.fromkeys(("ref", "to", "message_id", "invitation_id", "guest", "call_id", "sign_in_id"), IDS),
-    **dict.fromkeys(("text", "guest_name", "sdp", "candidate"), TEXTS),
+    **dict.fromkeys(("text", "guest_name", "purpose", "sdp", "candidate"), TEXTS),
     "guest_email": st.none()
     | st.sampled_from(["eve@a.example", "E.v-e+x@deep.a-b.example", "x@xn--nxa.example"]),
     "client": st.fixed_dictionaries(
@@ -31,6 +31,7 @@ MEMBERS: dict[str, st.SearchStrategy[Any]] = {
     "media": st.lists(st.sampled_from(["audio", "video"]), min_size=1, max_size=2),
     "expires_in_seconds": st.none() | st.integers(60),
     "redemptions": st.none() | st.integers(1),
+    "guests": st.lists(IDS, min_size=1, max_size=64),
     "mid": st.text(string.ascii_letters + string.digits, max_size=16),
 }
 GOOD = st.sampled_from(sorted(FRAMES)).flatmap(

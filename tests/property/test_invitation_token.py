@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from auth.invitation import (
     MAX_EXPIRES_AT_SECONDS,
+    MAX_ISSUE,
     InvitationClaim,
     InvitationSigner,
     InvitationTokenError,
@@ -17,15 +18,18 @@ from auth.invitation import (
 SIGNER = InvitationSigner([b"k" * 32])
 BASE64URL = string.ascii_letters + string.digits + "-_"
 ids = st.text(string.ascii_letters + string.digits + "._-", min_size=1, max_size=64)
+issues = st.integers(1, MAX_ISSUE)
 expiries = st.integers(1, MAX_EXPIRES_AT_SECONDS)
 nonces = st.binary(min_size=16, max_size=16)
 
 
-@given(ids, expiries, nonces)
-def test_what_was_signed_verifies_until_it_expires(invitation_id: str, expiry: int, nonce: bytes) -> None:
-    token = SIGNER.sign(invitation_id, expiry, nonce)
+@given(ids, issues, expiries, nonces)
+def test_what_was_signed_verifies_until_it_expires(
+    invitation_id: str, issue: int, expiry: int, nonce: bytes
+) -> None:
+    token = SIGNER.sign(invitation_id, issue, expiry, nonce)
     assert set(token) <= set(BASE64URL)
-    assert SIGNER.verify(token, expiry - 1) == InvitationClaim(invitation_id, expiry)
+    assert SIGNER.verify(token, expiry - 1) == InvitationClaim(invitation_id, issue, expiry)
     with pytest.raises(InvitationTokenError) as refusal:
         SIGNER.verify(token, expiry)
     assert refusal.value.reason is InvitationTokenFault.EXPIRED
@@ -35,7 +39,7 @@ def test_what_was_signed_verifies_until_it_expires(invitation_id: str, expiry: i
 def test_any_single_changed_character_is_refused(
     invitation_id: str, nonce: bytes, data: st.DataObject
 ) -> None:
-    token = SIGNER.sign(invitation_id, 1_800_000_000, nonce)
+    token = SIGNER.sign(invitation_id, 1, 1_800_000_000, nonce)
     at = data.draw(st.integers(0, len(token) - 1))
     other = data.draw((st.sampled_from(BASE64URL) | st.characters()).filter(lambda new: new != token[at]))
     with pytest.raises(InvitationTokenError):
@@ -44,7 +48,7 @@ def test_any_single_changed_character_is_refused(
 
 @given(ids, nonces)
 def test_no_other_spelling_of_the_last_character_is_accepted(invitation_id: str, nonce: bytes) -> None:
-    token = SIGNER.sign(invitation_id, 1_800_000_000, nonce)
+    token = SIGNER.sign(invitation_id, 1, 1_800_000_000, nonce)
     accepted = []
     for last in BASE64URL:
         try:

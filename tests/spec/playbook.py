@@ -208,7 +208,7 @@ class Playbook:
             lambda session, party, until: f.IceServer(
                 urls=["turn:relay"], username=f"{until}:{session}:{party}", credential=f"{PERSONAL_MARK}key"
             ),
-            lambda invitation_id, until: f"https://outside.example/#{invitation_id}.{until}{PERSONAL_MARK}",
+            lambda *what: f"https://outside.example/#{'.'.join(map(str, what))}{PERSONAL_MARK}",
             Refusals(rules.refusal_table_rows),
         )
         self.watch = Watch(self.house)
@@ -283,15 +283,17 @@ class Playbook:
 
     def invitation(self, host: Client, **asked: Any) -> str:
         """The id of an invitation that `host` makes."""
-        frame = cf.InvitationCreate(ref="inv", guest_name=f"Invited {PERSONAL_MARK}", **asked)
+        words = {"guest_name": f"Invited {PERSONAL_MARK}", "purpose": f"Talks {PERSONAL_MARK}"}
+        frame = cf.InvitationCreate.model_validate({"ref": "inv", **words, **asked})
         return (self >> host.says(frame)).frame(f.InvitationCreated).invitation.invitation_id
 
-    def redeems(self, invitation_id: str, inviter: Insider | None) -> e.RedeemRequested:
-        """Somebody redeems it."""
+    def redeems(self, invitation_id: str, inviter: Insider | None, issue: int = 1) -> e.RedeemRequested:
+        """Somebody redeems it, by its first link or another."""
         number = next(self._requests)
         return e.RedeemRequested(
             RequestId(f"r-{number}"),
             invitation_id,
+            issue,
             Personal(f"Gus {PERSONAL_MARK}"),
             Personal(f"10.7.1.{number % 250}"),
             Personal("10.7.1.0/24"),

@@ -208,7 +208,7 @@ class Stage:
                 urls=["turn:relay"], username=f"{expires_at}:{session_id}:{party}", credential="x"
             )
 
-        self.house = House(gate, ids, RULES, ice, lambda i, e: f"https://outside/#{i}", Refusals(64))
+        self.house = House(gate, ids, RULES, ice, lambda i, n, e: f"https://outside/#{i}", Refusals(64))
         self.rows = Rows()
         self.reads: list[ReadUndelivered] = []
         self.latches = HeldLatches()

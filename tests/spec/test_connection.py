@@ -18,7 +18,7 @@ from broker.core.errors import (
     TOO_MANY_CONNECTIONS,
 )
 from broker.core.events import Started, Stopping
-from broker.core.frames import CallEnded, LobbyLeft, LobbyRefused
+from broker.core.frames import CallEnded, InvitationChanged, LobbyLeft, LobbyRefused
 from broker.core.stored import LostSession
 from broker.policy.decision import Code
 from tests.spec.playbook import (
@@ -114,6 +114,7 @@ def test_a_guest_whose_visit_is_over_cannot_connect() -> None:
         << guest.told(LobbyRefused)
         << guest.closed(SIGNED_OUT)
         << ada.told(LobbyLeft, guest=guest.party)
+        << ada.told(InvitationChanged)
     )
     again = play.connects(guest.principal, guest.token)
     assert play >> again.arrives() << again.closed(NOT_SIGNED_IN)

@@ -37,7 +37,7 @@ class TestDomainsAreIgnoredWhereAnonymousJoiningIsOn:
         play = Playbook(OPEN_POLICY + BLOCKED)
         ada = play.person("ada")
         for email in ("eve@foe.example", "eve@deep.foe.example", None):
-            frame = InvitationCreate(ref="1", guest_name="Eve", guest_email=email)
+            frame = InvitationCreate(ref="1", guest_name="Eve", purpose="A talk", guest_email=email)
             assert (play >> ada.says(frame)).record_types == ["decision.denied"]
 
     def test_an_invitation_made_before_the_block_redeems_nothing_after_it(self) -> None:

@@ -25,7 +25,7 @@ EDGE_FRAMES: list[type[f.Frame]] = list(get_args(f.EdgeFrame))
 HELLO = {"type": "hello", "client": {"name": "n", "version": "1"}}
 SEND = {"type": "chat.send", "ref": "1", "to": "u-ada", "text": "hello"}
 INVITE = {"type": "call.invite", "ref": "1", "to": "u-ada", "media": ["audio"]}
-CREATE = {"type": "invitation.create", "ref": "1", "guest_name": "Gus"}
+CREATE = {"type": "invitation.create", "ref": "1", "guest_name": "Gus", "purpose": "A talk"}
 CANDIDATE = {"type": "call.candidate", "call_id": "c-1", "candidate": "", "mid": "0"}
 
 
@@ -108,7 +108,7 @@ def test_anything_else_is_not_a_frame(bad: Any) -> None:
         '{"type":"presence.set","status":"\\ud800"}',
         '{"type":"chat.send","ref":"1","to":"u","text":"\\udfff"}',
         '{"type":"chat.send","ref":"1","to":"u","text":"\ud800"}',
-        '{"type":"invitation.create","ref":"1","guest_name":"g","redemptions":1e400}',
+        '{"type":"invitation.create","ref":"1","guest_name":"g","purpose":"p","redemptions":1e400}',
         "[" * 30000,
         '{"type":' * 5000,
     ],

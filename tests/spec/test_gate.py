@@ -192,7 +192,12 @@ def chat_received(play: Playbook) -> tuple[Client, cf.ClientFrame]:
 
 
 def invitation_create(play: Playbook) -> tuple[Client, cf.ClientFrame]:
-    return two(play)[0], cf.InvitationCreate(ref="1", guest_name="Gus")
+    return two(play)[0], cf.InvitationCreate(ref="1", guest_name="Gus", purpose="A talk")
+
+
+def invitation_reissue(play: Playbook) -> tuple[Client, cf.ClientFrame]:
+    ada, _ = two(play)
+    return ada, cf.InvitationReissue(ref="1", invitation_id=play.invitation(ada))
 
 
 def invitation_revoke(play: Playbook) -> tuple[Client, cf.ClientFrame]:
@@ -203,6 +208,11 @@ def invitation_revoke(play: Playbook) -> tuple[Client, cf.ClientFrame]:
 def lobby_admit(play: Playbook) -> tuple[Client, cf.ClientFrame]:
     ada, _ = two(play)
     return ada, cf.LobbyAdmit(guest=play.waiting(ada).party)
+
+
+def lobby_admit_all(play: Playbook) -> tuple[Client, cf.ClientFrame]:
+    ada, _ = two(play)
+    return ada, cf.LobbyAdmitAll(guests=[play.waiting(ada).party])
 
 
 def lobby_refuse(play: Playbook) -> tuple[Client, cf.ClientFrame]:
@@ -246,8 +256,10 @@ SCENES: dict[type[f.Frame], Scene] = {
     cf.ChatSend: chat_send,
     cf.ChatReceived: chat_received,
     cf.InvitationCreate: invitation_create,
+    cf.InvitationReissue: invitation_reissue,
     cf.InvitationRevoke: invitation_revoke,
     cf.LobbyAdmit: lobby_admit,
+    cf.LobbyAdmitAll: lobby_admit_all,
     cf.LobbyRefuse: lobby_refuse,
     cf.SignInsList: sign_ins(cf.SignInsList(ref="1")),
     cf.SignInRevoke: sign_ins(cf.SignInRevoke(ref="1", sign_in_id="s-other")),
@@ -271,8 +283,10 @@ ASKS = {
     cf.Hello: {Action.EDGE_SIGNIN},
     cf.ChatSend: {Action.CHAT_SEND},
     cf.InvitationCreate: {Action.GUEST_INVITE},
+    cf.InvitationReissue: {Action.GUEST_INVITE},
     cf.CallAccept: {Action.CALL_AUDIO},
     cf.LobbyAdmit: {Action.GUEST_ADMIT},
+    cf.LobbyAdmitAll: {Action.GUEST_ADMIT},
     cf.CallInvite: {Action.CALL_AUDIO},
     cf.CallShare: {Action.SCREEN_SHARE},
 }

@@ -141,7 +141,7 @@ def test_each_scope_that_failed_is_dropped_and_nothing_beside_it() -> None:
     invited = play.invitation(ada)
     failing = [
         play >> ada.says(ChatSend(ref="1", to=bob.party, text="x")),
-        play >> ada.says(InvitationCreate(ref="2", guest_name="Gus")),
+        play >> ada.says(InvitationCreate(ref="2", guest_name="Gus", purpose="A talk")),
     ]
     scopes = tuple(opening.scope for outcome in failing for opening in outcome.openings)
     visits, invitations = set(play.house.visits), set(play.house.invitations)

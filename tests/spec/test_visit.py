@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from pydantic import ValidationError
 
 from auth.personal import Personal
 from auth.principal import Guest, PartyId
-from broker.core.client_frames import LobbyAdmit, LobbyRefuse
+from broker.core.client_frames import LobbyAdmit, LobbyAdmitAll, LobbyRefuse
 from broker.core.commands import EndVisit, ReadUndelivered, SaveVisit, WithdrawMedia
 from broker.core.errors import AUDIT_UNAVAILABLE, SIGNED_OUT, UNKNOWN_GUEST
 from broker.core.events import Started
@@ -17,6 +18,7 @@ from broker.core.frames import (
     ContactGone,
     GuestWelcome,
     InsiderWelcome,
+    InvitationChanged,
     LobbyAdmitted,
     LobbyLeft,
     LobbyRefused,
@@ -28,7 +30,13 @@ from broker.core.stored import LostSession, StoredVisit
 from broker.policy.decision import Code
 from config.policy.action import Action
 from tests.spec.playbook import RULES, START_WALL_SECONDS, Client, Outcome, Playbook, effect
-from tests.spec.policies import without
+from tests.spec.policies import OPEN_POLICY, rule, without
+
+FOES_STAY_OUT = (
+    OPEN_POLICY
+    + rule("foes", "guest.admit", effect='"deny"', **{"with": '{ kind = "guest", peers = ["foe"] }'})
+    + '[[peers]]\nid = "foe"\nmode = "allow"\ndomains = ["foe.example"]\nverified = "invitation-link"\n'
+)
 
 
 def admit(play: Playbook, host: Client, guest: Client) -> Outcome:
@@ -181,6 +189,7 @@ def test_refusing_a_waiting_guest_ends_the_visit() -> None:
         << guest.told(LobbyRefused)
         << guest.closed(SIGNED_OUT)
         << ada.told(LobbyLeft, guest=guest.party)
+        << ada.told(InvitationChanged)
     )
     assert refused.record("visit.refused").fields["reason"] == "refused_by_host"
     assert refused.writes == [EndVisit(guest.party)]
@@ -201,6 +210,7 @@ def test_showing_an_admitted_guest_out_ends_their_call_and_their_visit() -> None
         << guest.told(LobbyRefused)
         << guest.closed(SIGNED_OUT)
         << ada.told(ContactGone, party=guest.party)
+        << ada.told(InvitationChanged)
     )
     assert out.record("visit.closed").fields["reason"] == "shown_out"
 
@@ -219,6 +229,7 @@ def test_a_guest_who_is_sent_away_has_no_connection_left_not_even_one_that_said_
         << silent.told(LobbyRefused)
         << silent.closed(SIGNED_OUT)
         << ada.told(LobbyLeft)
+        << ada.told(InvitationChanged)
     )
     assert (play >> silent.hello()).commands == []
     assert (play >> guest.hello()).commands == []
@@ -290,3 +301,52 @@ def test_visits_survive_a_restart_and_only_the_others_are_lost() -> None:
     assert host is not None
     assert (host.party, host.status) == (ada.party, "offline")
     assert play.later(60).record("visit.closed").fields["reason"] == "expired"
+
+
+class TestLettingAllIn:
+    def test_each_of_them_is_decided_about_and_recorded_for_themselves(self) -> None:
+        play = Playbook()
+        ada = play.person("ada")
+        guests = [play.waiting(ada) for _ in range(3)]
+        asked = len(play.asked)
+        let_in = play >> ada.says(LobbyAdmitAll(guests=[guest.party for guest in guests]))
+        assert [opening.scope for opening in let_in.openings] == [guest.party for guest in guests]
+        questions = [one.action for one in play.asked[asked:]]
+        assert questions.count(Action.GUEST_ADMIT) == 3
+        assert let_in.record_types == ["visit.admitted"] * 3
+        assert all(visit.admitted for visit in play.house.visits.values())
+
+    def test_one_who_may_not_come_in_keeps_nobody_else_out(self) -> None:
+        play = Playbook(FOES_STAY_OUT)
+        ada = play.person("ada")
+        first, foe, last = (
+            play.joined(play.redeemed(play.invitation(ada, guest_email=f"eve@{domain}"), ada))
+            for domain in ("p.example", "foe.example", "p.example")
+        )
+        let_in = play >> ada.says(LobbyAdmitAll(guests=[foe.party, first.party, last.party]))
+        assert {opening.scope for opening in let_in.openings} == {first.party, last.party}
+        assert let_in.record_types.count("decision.denied") == 1
+        assert not play.house.visits[foe.party].admitted
+
+    def test_nobody_comes_in_whom_the_host_has_not_seen_or_who_is_somebody_elses(self) -> None:
+        play = Playbook()
+        ada, bob = play.person("ada"), play.person("bob")
+        seen, unseen, bobs = play.waiting(ada), play.waiting(ada), play.waiting(bob)
+        gone = play.waiting(ada)
+        play >> gone.signs_out()
+        asked = LobbyAdmitAll(guests=[seen.party, seen.party, bobs.party, gone.party, "g-none"])
+        assert [opening.scope for opening in (play >> ada.says(asked)).openings] == [seen.party]
+        assert not play.house.visits[unseen.party].admitted
+        assert not play.house.visits[bobs.party].admitted
+
+    def test_where_none_of_them_waits_that_is_said(self) -> None:
+        play = Playbook()
+        ada = play.person("ada")
+        guest = play.admitted(ada)
+        frame = LobbyAdmitAll(guests=[guest.party])
+        assert play >> ada.says(frame) << ada.refused(UNKNOWN_GUEST)
+        assert play >> guest.says(frame) << guest.refused(UNKNOWN_GUEST)
+
+    def test_more_than_a_lobby_full_is_no_frame(self) -> None:
+        with pytest.raises(ValidationError):
+            LobbyAdmitAll(guests=["g-1"] * 65)

@@ -12,7 +12,7 @@ from auth.invitation import InvitationSigner
 from auth.personal import Personal
 from auth.recovery import RecoveryAccounts
 from auth.second_factor import SecondFactors
-from auth.throttle import SignInThrottle
+from auth.throttle import FailureTable, SignInThrottle
 from broker.core.clock import Now
 from broker.core.commands import ReplyRefused, RequestId
 from broker.core.events import EmergencyRequested, EntryRefused, Event, SessionEndRequested
@@ -29,6 +29,8 @@ from config.settings import Settings
 REPLY_TIMEOUT_SECONDS = 10.0
 REQUESTS_PER_SECOND = 10.0
 REQUESTS_BURST = 60.0
+GUESSES_PER_SOURCE = 50
+GUESS_WINDOW_SECONDS = 300.0
 
 
 def fresh_id() -> str:
@@ -56,6 +58,11 @@ class Edge:
     limiter: SourceLimiter = field(
         default_factory=lambda: SourceLimiter(REQUESTS_PER_SECOND, REQUESTS_BURST, max_rows=8192)
     )
+
+    guesses: FailureTable = field(
+        default_factory=lambda: FailureTable(GUESSES_PER_SOURCE, GUESS_WINDOW_SECONDS, max_entries=16_384)
+    )
+    """Invitations that were not valid, by the network they came from."""
 
     async def ask(self, request_id: RequestId, event: Event) -> ReplyRefused | None:
         """Submit an event that answers a request, and wait for the answer; None means granted.

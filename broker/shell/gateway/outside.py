@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Annotated
 
 from aiohttp import web
 from pydantic import Field
 
+from auth import throttle
 from auth.directory import DirectoryUnavailable
 from auth.invitation import InvitationClaim, InvitationTokenError
 from auth.personal import Personal
+from auth.shown_text import ShownTextError, shown_text
 from auth.tokens import token_digest
-from broker.core.commands import RequestId
+from broker.core.commands import ReplyRefused, RequestId
 from broker.core.errors import (
     DIRECTORY_UNAVAILABLE,
     INVITATION_INVALID,
+    INVITATION_THROTTLED,
     NOT_SIGNED_IN,
     NOTICE_NOT_ACKNOWLEDGED,
+    TEXT_INVALID,
 )
 from broker.core.events import RedeemRequested, SignOutRequested
 from broker.core.frame_fields import Name
@@ -54,27 +60,15 @@ def outside_app(edge: Edge, pages: Pages) -> web.Application:
         body = await read_body(request, RedeemBody)
         if not body.notice_acknowledged:
             raise RefusedError(NOTICE_NOT_ACKNOWLEDGED)
-        source = source_of(request)
-        prefix = source_prefix(source)
-        claim = _verify(edge, body.invitation, prefix)
-        inviter_party = await edge.facts.invited_by(claim.invitation_id)
         try:
-            inviter = await edge.facts.insider(inviter_party) if inviter_party is not None else None
-        except DirectoryUnavailable:
-            raise RefusedError(DIRECTORY_UNAVAILABLE) from None
+            name = Personal(shown_text(body.name))
+        except ShownTextError:
+            raise RefusedError(TEXT_INVALID) from None
         token = fresh_token()
-        request_id = RequestId(f"r-{fresh_id()}")
-        event = RedeemRequested(
-            request_id,
-            claim.invitation_id,
-            Personal(body.name),
-            Personal(source),
-            Personal(prefix),
-            token_digest(token),
-            inviter,
-            acknowledged(guests.notice_text, body.notice_acknowledged),
-        )
-        refused = await edge.ask(request_id, event)
+        notice_sha256 = acknowledged(guests.notice_text, body.notice_acknowledged)
+        source = source_of(request)
+        with _one_guess(edge, source):
+            refused = await _redeemed(edge, body.invitation, name, source, token_digest(token), notice_sha256)
         if refused is not None:
             return refused_answer(refused)
         return hand_over(GUEST_COOKIE, token, body.bearer, guests.visit_seconds)
@@ -103,6 +97,55 @@ def outside_app(edge: Edge, pages: Pages) -> web.Application:
     app.router.add_get("/ws", socket)
     pages.add_routes(app, "guest.html")
     return app
+
+
+@contextmanager
+def _one_guess(edge: Edge, source: str) -> Iterator[None]:
+    """Every invitation costs its network one guess, given back unless the invitation was not valid. Raises
+    RefusedError when the network has none left, good invitations included: else guessing would go on."""
+    key, now = throttle.source_prefix(source), edge.clock().monotonic_seconds
+    if edge.guesses.wait_seconds(key, now) > 0:
+        edge.refused("invitation.refused", INVITATION_THROTTLED.code, source_prefix(source))
+        raise RefusedError(INVITATION_THROTTLED)
+    edge.guesses.charge(key, now)
+    guessed = False
+    try:
+        yield
+    except RefusedError as refused:
+        guessed = refused.row is INVITATION_INVALID
+        raise
+    finally:
+        if not guessed:
+            edge.guesses.give_back(key, now)
+
+
+async def _redeemed(
+    edge: Edge, text: str, name: Personal, source: str, digest: str, notice_sha256: str | None
+) -> ReplyRefused | None:
+    """What the core says to it. Raises RefusedError."""
+    prefix = source_prefix(source)
+    claim = _verify(edge, text, prefix)
+    inviter_party = await edge.facts.invited_by(claim.invitation_id)
+    try:
+        inviter = await edge.facts.insider(inviter_party) if inviter_party is not None else None
+    except DirectoryUnavailable:
+        raise RefusedError(DIRECTORY_UNAVAILABLE) from None
+    request_id = RequestId(f"r-{fresh_id()}")
+    event = RedeemRequested(
+        request_id,
+        claim.invitation_id,
+        claim.issue,
+        name,
+        Personal(source),
+        Personal(prefix),
+        digest,
+        inviter,
+        notice_sha256,
+    )
+    refused = await edge.ask(request_id, event)
+    if refused is not None and refused.error.code == INVITATION_INVALID.code:
+        raise RefusedError(INVITATION_INVALID)
+    return refused
 
 
 def _verify(edge: Edge, text: str, prefix: str) -> InvitationClaim:

@@ -44,17 +44,26 @@
  * @property {string} message_id
  */
 
-/** `guest_email` says of which organisation the guest is; policy may ask for it.
+/** Whom, and what for. `guest_email` says of which organisation the guest is; policy may ask for it.
  * @typedef {object} InvitationCreate
  * @property {"invitation.create"} type
  * @property {string} ref
  * @property {string} guest_name
  * @property {string | null} [guest_email]
+ * @property {string} purpose
  * @property {number | null} [expires_in_seconds]
  * @property {number | null} [redemptions]
  */
 
-/** @typedef {object} InvitationRevoke
+/** Another link on the terms of the first, which is worth nothing from then on. Guests who are in stay.
+ * @typedef {object} InvitationReissue
+ * @property {"invitation.reissue"} type
+ * @property {string} ref
+ * @property {string} invitation_id
+ */
+
+/** Nobody comes in by it any more, and whoever is in by it is shown out.
+ * @typedef {object} InvitationRevoke
  * @property {"invitation.revoke"} type
  * @property {string} invitation_id
  */
@@ -81,6 +90,13 @@
 /** @typedef {object} LobbyAdmit
  * @property {"lobby.admit"} type
  * @property {string} guest
+ */
+
+/** Those of these guests who still wait, each decided about for themselves. Named, so that nobody is let
+ * in whom the host has not seen.
+ * @typedef {object} LobbyAdmitAll
+ * @property {"lobby.admit_all"} type
+ * @property {string[]} guests
  */
 
 /** Refuses a waiting guest, or shows an admitted one out.
@@ -151,24 +167,33 @@
  * @property {string} mid
  */
 
-/** @typedef {object} Contact
+/** A guest's `name` is what they call themselves; their host is told too as whom they were invited.
+ * @typedef {object} Contact
  * @property {string} party
  * @property {string} name
  * @property {Kind} kind
  * @property {ShownStatus} status
+ * @property {string | null} [invited_as]
  */
 
-/** @typedef {object} InvitationInfo
+/** `guests` is how many came by it and have not left; those of earlier links are counted too.
+ * @typedef {object} InvitationInfo
  * @property {string} invitation_id
  * @property {string} guest_name
  * @property {string | null} [guest_email]
+ * @property {string} purpose
  * @property {number} expires_at
+ * @property {number} redemptions
  * @property {number} redemptions_left
+ * @property {number} guests
  */
 
-/** @typedef {object} WaitingGuest
+/** `guest_email` and `purpose` are the host's own words of the invitation.
+ * @typedef {object} WaitingGuest
  * @property {Contact} guest
  * @property {string} invitation_id
+ * @property {string | null} [guest_email]
+ * @property {string | null} [purpose]
  */
 
 /** The caller's or callee's own credential for this call's relay; the only ICE server there is.
@@ -217,7 +242,8 @@
  * @property {number} sent_at_ms
  */
 
-/** `link` is shown once and stored nowhere: its secret sits in the URL fragment.
+/** The invitation is made, or issued again. `link` is shown once and stored nowhere: its secret sits in
+ * the URL fragment.
  * @typedef {object} InvitationCreated
  * @property {"invitation.created"} type
  * @property {string} ref
@@ -308,8 +334,16 @@
  * @property {string} party
  */
 
-/** @typedef {object} InvitationRevoked
- * @property {"invitation.revoked"} type
+/** To every other connection of its host when it was made or issued again, and to all of them when
+ * somebody comes or leaves by it, or its time is up.
+ * @typedef {object} InvitationChanged
+ * @property {"invitation.changed"} type
+ * @property {InvitationInfo} invitation
+ */
+
+/** It was revoked, or its time is up and nobody is in by it.
+ * @typedef {object} InvitationGone
+ * @property {"invitation.gone"} type
  * @property {string} invitation_id
  */
 
@@ -391,8 +425,8 @@
  * @property {string} mid
  */
 
-/** @typedef {Hello | PresenceSet | ChatSend | ChatReceived | SignInsList | SignInRevoke | SignInRevokeOthers | InvitationCreate | InvitationRevoke | LobbyAdmit | LobbyRefuse | CallInvite | CallAccept | CallDecline | CallCancel | CallHangUp | CallShare | CallUnshare | CallOffer | CallAnswer | CallCandidate} ClientFrame */
+/** @typedef {Hello | PresenceSet | ChatSend | ChatReceived | SignInsList | SignInRevoke | SignInRevokeOthers | InvitationCreate | InvitationReissue | InvitationRevoke | LobbyAdmit | LobbyAdmitAll | LobbyRefuse | CallInvite | CallAccept | CallDecline | CallCancel | CallHangUp | CallShare | CallUnshare | CallOffer | CallAnswer | CallCandidate} ClientFrame */
 
-/** @typedef {InsiderWelcome | GuestWelcome | PresenceChanged | ChatAccepted | ChatMessage | InvitationCreated | LobbyWaiting | LobbyAdmitted | CallCreated | CallRing | CallAccepted | CallSharing | Error | PresenceStatus | ContactGone | InvitationRevoked | LobbyLeft | LobbyRefused | CallEnded | MediaLimit | CallShareEnded | ForwardedOffer | ForwardedAnswer | ForwardedCandidate | ClientRefused | ClientOutdated | SignIns} EdgeFrame */
+/** @typedef {InsiderWelcome | GuestWelcome | PresenceChanged | ChatAccepted | ChatMessage | InvitationCreated | LobbyWaiting | LobbyAdmitted | CallCreated | CallRing | CallAccepted | CallSharing | Error | PresenceStatus | ContactGone | InvitationChanged | InvitationGone | LobbyLeft | LobbyRefused | CallEnded | MediaLimit | CallShareEnded | ForwardedOffer | ForwardedAnswer | ForwardedCandidate | ClientRefused | ClientOutdated | SignIns} EdgeFrame */
 
 export {};
