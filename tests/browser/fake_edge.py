@@ -43,6 +43,17 @@ def contact(party: str, name: str, kind: Literal["insider", "guest"] = "insider"
     return f.Contact(party=party, name=name, kind=kind, status="available")
 
 
+def waiting(guest: f.Contact) -> f.WaitingGuest:
+    """In the lobby, with what their host wrote of whom they invited."""
+    invited_as = guest.invited_as or "Grace Guest"
+    return f.WaitingGuest(
+        guest=guest.model_copy(update={"invited_as": invited_as}),
+        invitation_id="i-1",
+        guest_email="grace@partner.example",
+        purpose="Contract review",
+    )
+
+
 @dataclass
 class Call:
     caller: str
@@ -157,16 +168,13 @@ class FakeEdge:
             host = self.people["alice"] if self.guest_admitted else None
             await self.say(party, f.GuestWelcome(you=you, notice=NOTICE, host=host))
             if host is None:
-                await self.say("p-alice", f.LobbyWaiting(waiting=self._waiting(you)))
+                await self.say("p-alice", f.LobbyWaiting(waiting=waiting(you)))
             return
         others = [person for person in self.people.values() if person.party != party]
         contacts = [*others, *([self.guest] if self.guest and self.guest_admitted else [])]
         waits = self.guest is not None and not self.guest_admitted and self.guest.party in self.sockets
-        lobby = [self._waiting(self.guest)] if waits and self.guest else []
+        lobby = [waiting(self.guest)] if waits and self.guest else []
         await self.say(party, f.InsiderWelcome(you=you, contacts=contacts, invitations=[], lobby=lobby))
-
-    def _waiting(self, guest: f.Contact) -> f.WaitingGuest:
-        return f.WaitingGuest(guest=guest, invitation_id="i-1")
 
     async def _invite(
         self, party: str, frame: cf.InvitationCreate | cf.InvitationReissue | cf.InvitationRevoke

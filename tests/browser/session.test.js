@@ -5,7 +5,7 @@ import { readFileSync } from "node:fs";
 import { describe, test } from "node:test";
 
 import { programWords } from "../../broker/web/protocol/sign-ins.js";
-import { safeLink } from "../../broker/web/protocol/words.js";
+import { safeLink, standing } from "../../broker/web/protocol/words.js";
 import { ALICE, BOB, GRACE, Play, error, insider, sent, spoken } from "./session-play.js";
 
 function guest(host = null) {
@@ -232,14 +232,16 @@ describe("chat", () => {
 });
 
 describe("invitations and the lobby", () => {
-  const INFO = { invitation_id: "i-1", guest_name: "Grace", expires_at: 10, redemptions_left: 1 };
-  const WISH = { event: "invitation.ask", ref: "r1", guest_name: "Grace", guest_email: null, expires_in_seconds: null, redemptions: 1 };
+  const INFO = { invitation_id: "i-1", guest_name: "Grace", purpose: "A talk", expires_at: 10, redemptions: 2, redemptions_left: 1, guests: 1 };
+  const WISH = { event: "invitation.ask", ref: "r1", guest_name: "Grace", guest_email: null, purpose: "A talk", expires_in_seconds: null,
+    redemptions: 1 };
+  const { event: _, ...ASKED } = WISH;
 
   test("the link is shown until it is put away, and the invitation stays on the list", () => {
     const play = insider();
-    assert.equal(sent(play.want(WISH))[0].type, "invitation.create");
+    assert.deepEqual(sent(play.want(WISH)), [{ type: "invitation.create", ...ASKED }]);
     play.tell({ type: "invitation.created", ref: "r1", invitation: INFO, link: "https://edge/#secret" });
-    assert.equal(play.state.fresh_invitation.link, "https://edge/#secret");
+    assert.deepEqual(play.state.fresh_invitation, { invitation: INFO, link: "https://edge/#secret", again: false });
     play.want({ event: "invitation.put_away" });
     assert.equal(play.state.fresh_invitation, null);
     assert.deepEqual(play.state.invitations, [INFO]);
@@ -257,8 +259,41 @@ describe("invitations and the lobby", () => {
     const play = insider();
     play.want(WISH);
     play.tell({ type: "invitation.created", ref: "r1", invitation: INFO, link: "https://edge/#secret" });
-    play.tell({ type: "invitation.revoked", invitation_id: "i-1" });
+    play.tell({ type: "invitation.gone", invitation_id: "i-1" });
     assert.deepEqual([play.state.invitations, play.state.fresh_invitation], [[], null]);
+  });
+
+  test("another link takes the place of the first, and the invitation keeps its place on the list", () => {
+    const play = insider();
+    const [first, second] = [INFO, { ...INFO, invitation_id: "i-2" }];
+    for (const invitation of [first, second]) play.tell({ type: "invitation.changed", invitation });
+    const asked = play.want({ event: "invitation.again", ref: "r2", invitation_id: "i-1" });
+    assert.deepEqual(sent(asked), [{ type: "invitation.reissue", ref: "r2", invitation_id: "i-1" }]);
+    const renewed = { ...INFO, redemptions_left: 2 };
+    play.tell({ type: "invitation.created", ref: "r2", invitation: renewed, link: "https://edge/#other" });
+    assert.deepEqual(play.state.invitations, [renewed, second]);
+    assert.deepEqual(play.state.fresh_invitation, { invitation: renewed, link: "https://edge/#other", again: true });
+  });
+
+  test("a link that somebody else of the same person asked for is not shown here", () => {
+    const play = insider();
+    play.tell({ type: "invitation.created", ref: "r9", invitation: INFO, link: "https://edge/#secret" });
+    assert.deepEqual([play.state.invitations, play.state.fresh_invitation], [[INFO], null]);
+  });
+
+  test("all who are shown waiting are let in by one frame", () => {
+    const play = insider();
+    const asked = sent(play.want({ event: "guest.admit_all", guests: ["g-grace", "g-gus"] }));
+    assert.deepEqual(asked, [{ type: "lobby.admit_all", guests: ["g-grace", "g-gus"] }]);
+  });
+
+  test("how an invitation stands is said in words", () => {
+    const words = (/** @type {object} */ more, now_ms = 0) => standing({ ...INFO, ...more }, now_ms).replace(/(since|until) .*?(;|$)/, "$1$2");
+    assert.equal(words({ redemptions_left: 2, guests: 0 }), "unused, usable 2 times, until");
+    assert.equal(words({ redemptions: 1, redemptions_left: 1, guests: 0 }), "unused, usable once, until");
+    assert.equal(words({}), "used 1 of 2 times, until; 1 guest is in");
+    assert.equal(words({ redemptions_left: 0, guests: 2 }), "used up, until; 2 guests are in");
+    assert.equal(words({ redemptions_left: 0, guests: 0 }, 10_000), "over since");
   });
 
   test("who waits is announced once, and leaves the lobby when let in", () => {
@@ -290,7 +325,8 @@ describe("a guest", () => {
   test("who is refused does not come back by themselves", () => {
     const play = guest();
     play.tell({ type: "lobby.refused" });
-    assert.deepEqual(play.want({ event: "link.lost", code: 1000 }), []);
+    play.tell(error("SIGNED_OUT"));
+    assert.deepEqual(play.want({ event: "link.lost", code: 4401 }), []);
     assert.equal(play.state.link, "ended");
     assert.match(play.state.farewell, /did not let you in/);
   });

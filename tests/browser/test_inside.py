@@ -7,11 +7,11 @@ import asyncio
 import pytest
 from playwright.async_api import Page, expect
 
-from broker.core.client_frames import CallInvite, InvitationCreate
-from broker.core.frames import Error, LobbyWaiting, WaitingGuest
+from broker.core.client_frames import CallInvite, InvitationCreate, LobbyAdmitAll
+from broker.core.frames import CallRing, Error, InvitationChanged, LobbyWaiting
 from tests.browser.conftest import NARROW, Browsing
-from tests.browser.fake_edge import NOTICE, FakeEdge, contact
-from tests.browser.visitor import open_conversation, sign_in, write
+from tests.browser.fake_edge import NOTICE, FakeEdge, contact, waiting
+from tests.browser.visitor import ask_for_an_invitation, open_conversation, sign_in, write
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -99,8 +99,7 @@ async def test_a_refused_invitation_shows_the_decision_beside_the_form(
 ) -> None:
     page = await _signed_in(browsing, house)
     house.refusals["invitation.create"] = DENIED
-    await page.get_by_role("heading", name="Invite a guest").click()
-    await page.get_by_label("Guest's name").fill("Grace")
+    await ask_for_an_invitation(page, "Grace")
     await page.get_by_role("button", name="Create invitation").click()
     await expect(page.locator("tg-invitations").get_by_role("alert")).to_contain_text("d-0815")
     await expect(page.get_by_role("button", name="Create invitation")).to_be_enabled()
@@ -109,22 +108,72 @@ async def test_a_refused_invitation_shows_the_decision_beside_the_form(
 async def test_an_invitation_is_made_copied_and_revoked(browsing: Browsing, house: FakeEdge) -> None:
     page = await browsing.open(house.inside, permissions=("clipboard-read", "clipboard-write"))
     await sign_in(page, "alice")
-    await page.get_by_role("heading", name="Invite a guest").click()
-    await page.get_by_label("Guest's name").fill("Grace")
+    await ask_for_an_invitation(page, "Grace", "Contract review")
     await page.get_by_label("Valid for").select_option("1 hour")
     await page.get_by_label("Times usable").fill("3")
     await page.get_by_role("button", name="Create invitation").click()
     asked = await house.heard("p-alice", lambda frame: isinstance(frame, InvitationCreate))
     assert isinstance(asked, InvitationCreate)
-    assert (asked.guest_name, asked.expires_in_seconds, asked.redemptions) == ("Grace", 3600, 3)
+    assert (asked.guest_name, asked.purpose) == ("Grace", "Contract review")
+    assert (asked.expires_in_seconds, asked.redemptions) == (3600, 3)
     link = page.get_by_label("Link for Grace")
     await expect(link).to_be_visible()
     await page.get_by_role("button", name="Copy link").click()
     await expect(page.get_by_role("button", name="Copied")).to_be_visible()
     assert await page.evaluate("navigator.clipboard.readText()") == await link.input_value()
+    row = page.locator("tg-invitations li")
+    await expect(row).to_contain_text("for: Contract review")
+    await expect(row).to_contain_text("unused, usable 3 times")
+    first = await link.input_value()
+    await page.get_by_role("button", name="New link: invitation for Grace").click()
+    await expect(page.get_by_text("The link before it is worth nothing any more.")).to_be_visible()
+    assert await link.input_value() == f"{first}-again"
+    await expect(row).to_have_count(1)
+    assert house.invitation is not None
+    used = house.invitation.model_copy(update={"redemptions_left": 0, "guests": 2})
+    await house.say("p-alice", InvitationChanged(invitation=used))
+    await expect(row).to_contain_text("used up")
+    await expect(row).to_contain_text("2 guests are in")
     await page.get_by_role("button", name="Revoke the invitation for Grace").click()
     await expect(link).to_be_hidden()
     await expect(page.get_by_text("Open invitations")).to_be_hidden()
+
+
+async def test_a_guest_under_somebody_elses_name_is_shown_as_whom_the_host_had_invited(
+    browsing: Browsing, house: FakeEdge
+) -> None:
+    page = await _signed_in(browsing, house)
+    guest = contact("g-1", "Bob Brandt", "guest").model_copy(update={"invited_as": "Eve Example"})
+    await house.say("p-alice", LobbyWaiting(waiting=waiting(guest)))
+    lobby = page.locator("tg-lobby li")
+    invited = "You invited Eve Example, grace@partner.example"
+    for words in ("Bob Brandt", "outside", invited, "For: Contract review"):
+        await expect(lobby).to_contain_text(words)
+    house.guest, house.guest_admitted = guest, True
+    await page.get_by_role("button", name="Let in Bob Brandt").click()
+    rows = page.locator("tg-contacts").get_by_role("button", name="Bob Brandt")
+    await expect(rows.filter(has_text="outside")).to_contain_text("invited as Eve Example")
+    await expect(rows.filter(has_not_text="outside")).not_to_contain_text("invited as")
+    await rows.filter(has_text="outside").click()
+    await expect(page.locator("tg-chat header")).to_contain_text("invited as Eve Example")
+    await house.say("p-alice", CallRing(call_id="c-1", caller=guest, media=["audio"]))
+    await expect(page.locator("tg-ring .who")).to_contain_text("invited as Eve Example")
+
+
+async def test_all_who_wait_are_let_in_by_one_button_and_nobody_who_was_not_shown(
+    browsing: Browsing, house: FakeEdge
+) -> None:
+    page = await _signed_in(browsing, house)
+    everyone = page.get_by_role("button", name="Let all in")
+    await house.say("p-alice", LobbyWaiting(waiting=waiting(contact("g-1", "Grace", "guest"))))
+    await expect(page.get_by_role("button", name="Let in Grace")).to_be_visible()
+    await expect(everyone).to_be_hidden()
+    await house.say("p-alice", LobbyWaiting(waiting=waiting(contact("g-2", "Gus", "guest"))))
+    house.refusals["lobby.admit_all"] = DENIED
+    await everyone.click()
+    asked = await house.heard("p-alice", lambda frame: isinstance(frame, LobbyAdmitAll))
+    assert isinstance(asked, LobbyAdmitAll)
+    assert asked.guests == ["g-1", "g-2"]
 
 
 async def test_a_refused_call_ends_with_its_reason_and_lets_go_of_the_camera(
@@ -214,8 +263,7 @@ async def test_on_a_phone_one_goes_from_the_contacts_to_a_conversation_and_back(
     await open_conversation(page, "Bob")
     await expect(page.get_by_role("heading", name="Contacts")).to_be_hidden()
     guest = contact("g-1", "Grace", "guest")
-    waiting = WaitingGuest(guest=guest, invitation_id="i-1")
-    await house.say("p-alice", LobbyWaiting(waiting=waiting))
+    await house.say("p-alice", LobbyWaiting(waiting=waiting(guest)))
     await page.get_by_role("button", name="Contacts, 1 waiting").click()
     await expect(page.get_by_role("heading", name="Contacts")).to_be_visible()
     await expect(page.get_by_role("button", name="Let in Grace")).to_be_visible()

@@ -5,10 +5,12 @@ from __future__ import annotations
 import pytest
 from playwright.async_api import Page, expect
 
+from broker.core.frames import LobbyLeft, LobbyWaiting
 from tests.browser.conftest import ARTEFACTS, NARROW, WIDE, Browsing
-from tests.browser.fake_edge import INVITATION, FakeEdge
+from tests.browser.fake_edge import INVITATION, FakeEdge, contact, waiting
 from tests.browser.visitor import (
     acknowledge,
+    ask_for_an_invitation,
     is_not_wider_than_its_window,
     let_in,
     open_conversation,
@@ -38,11 +40,13 @@ async def test_every_view_fits_its_window(
     await _look(host, f"inside-1-sign-in-{suffix}")
     await sign_in(host, "alice")
     await _look(host, f"inside-2-contacts-{suffix}")
-    await host.get_by_role("heading", name="Invite a guest").click()
-    await host.get_by_label("Guest's name").fill("Grace Guest")
+    await ask_for_an_invitation(host, "Grace Guest", "Contract review")
+    await host.get_by_label("Guest's e-mail address").fill("grace.guest@partner.example")
     await host.get_by_role("button", name="Create invitation").click()
     await expect(host.get_by_label("Link for Grace Guest")).to_be_visible()
     await _look(host, f"inside-3-invitation-{suffix}")
+    await host.locator("tg-invitations li").scroll_into_view_if_needed()
+    await _look(host, f"inside-3-invitation-on-the-list-{suffix}")
 
     guest = await browsing.open(
         f"{house.outside}/#{INVITATION}", size, scheme="dark" if scheme == "dark" else "light"
@@ -57,8 +61,13 @@ async def test_every_view_fits_its_window(
     await guest.get_by_role("button", name="Join with camera and microphone").click()
     await expect(guest.get_by_role("heading", name="Please wait")).to_be_visible()
     await _look(guest, f"guest-4-lobby-{suffix}")
-    await expect(host.get_by_role("heading", name="Waiting in the lobby")).to_be_visible()
+    await host.get_by_role("heading", name="Waiting in the lobby").scroll_into_view_if_needed()
     await _look(host, f"inside-4-lobby-{suffix}")
+    another = contact("g-2", "Alice Ahrens", "guest").model_copy(update={"invited_as": "Eve Example"})
+    await house.say("p-alice", LobbyWaiting(waiting=waiting(another)))
+    await expect(host.get_by_role("button", name="Let all in")).to_be_visible()
+    await _look(host, f"inside-4-lobby-of-two-{suffix}")
+    await house.say("p-alice", LobbyLeft(guest="g-2"))
 
     await let_in(host, "Grace")
     await open_conversation(host, "Grace")

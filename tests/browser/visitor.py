@@ -33,10 +33,15 @@ async def enter_lobby(page: Page, name: str, way: str = "Join with camera and mi
     await expect(page.get_by_role("heading", name="Please wait")).to_be_visible()
 
 
-async def invite(host: Page, name: str) -> str:
-    """The link for a guest, as the page shows it once."""
+async def ask_for_an_invitation(host: Page, name: str, purpose: str = "A talk") -> None:
     await host.get_by_role("heading", name="Invite a guest").click()
     await host.get_by_label("Guest's name").fill(name)
+    await host.get_by_label("What for").fill(purpose)
+
+
+async def invite(host: Page, name: str) -> str:
+    """The link for a guest, as the page shows it once."""
+    await ask_for_an_invitation(host, name)
     await host.get_by_role("button", name="Create invitation").click()
     return await host.get_by_label(f"Link for {name}").input_value()
 

@@ -1,5 +1,5 @@
 /**
- * How a person is named everywhere on the page: name, side in words, status in words.
+ * How a person is named everywhere on the page: name, side in words, whom the host had invited, status in words.
  *
  * @import {Contact} from "../protocol/frames.js"
  */
@@ -13,6 +13,15 @@ import { make } from "./markup.js";
  */
 export function sideBadge(contact) {
   return contact.kind === "guest" ? make("span", { class: "badge outside" }, "outside") : null;
+}
+
+/**
+ * A guest chooses their own name: where it is another than the host's word for whom they invited, that stands beside it.
+ * @param {Contact} contact
+ */
+export function invitedAs({ name, invited_as = null }) {
+  if (invited_as === null || invited_as === name) return null;
+  return make("span", { class: "soft invited" }, "invited as ", make("span", { class: "name" }, invited_as));
 }
 
 /**

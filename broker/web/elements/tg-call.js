@@ -10,7 +10,7 @@ import { isLive } from "../protocol/calls.js";
 import { duration, nameWithSide } from "../protocol/words.js";
 import { canShowScreen } from "../rtc/screen.js";
 import { ClientElement } from "./client-element.js";
-import { sideBadge } from "./contact-words.js";
+import { invitedAs, sideBadge } from "./contact-words.js";
 import { button, make, setText, showList } from "./markup.js";
 import { problemText } from "./problem-text.js";
 import { CallFigures } from "./tg-call-figures.js";
@@ -113,7 +113,8 @@ class CallView extends ClientElement {
       make("span", { class: "name" }, person.name),
       person === you ? " (you)" : "",
       " ",
-      sideBadge(person) ?? make("span", { class: "badge" }, "inside")));
+      sideBadge(person) ?? make("span", { class: "badge" }, "inside"), " ",
+      invitedAs(person)));
   }
 
   /** @param {boolean} live */

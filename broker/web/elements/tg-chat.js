@@ -7,7 +7,7 @@
 import { isLive } from "../protocol/calls.js";
 import { unread } from "../protocol/conversations.js";
 import { ClientElement } from "./client-element.js";
-import { sideBadge, statusText } from "./contact-words.js";
+import { invitedAs, sideBadge, statusText } from "./contact-words.js";
 import { button, make, setText, showList } from "./markup.js";
 import { problemText } from "./problem-text.js";
 
@@ -77,7 +77,7 @@ class Chat extends ClientElement {
       this.#text.value = this.#drafts.get(contact.party) ?? "";
     }
     this.#shown = conversation;
-    const parts = [make("span", { class: "name" }, contact.name), sideBadge(contact),
+    const parts = [make("span", { class: "name" }, contact.name), sideBadge(contact), invitedAs(contact),
       reachable ? statusText(contact.status) : make("span", { class: "status offline" }, "Gone")];
     this.#title.replaceChildren(...parts.filter((part) => part !== null));
     this.#log.setAttribute("aria-label", `Messages with ${contact.name}`);

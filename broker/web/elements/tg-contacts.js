@@ -5,7 +5,7 @@
  */
 
 import { ClientElement } from "./client-element.js";
-import { sideBadge, statusText } from "./contact-words.js";
+import { invitedAs, sideBadge, statusText } from "./contact-words.js";
 import { make, showList } from "./markup.js";
 
 class Contacts extends ClientElement {
@@ -33,6 +33,7 @@ class Contacts extends ClientElement {
       make("button", { type: "button", class: "row", onclick: select },
         make("span", { class: "who" },
           make("span", { class: "name" }, contact.name),
+          invitedAs(contact),
           reachable ? statusText(contact.status) : make("span", { class: "status offline" }, "Gone")),
         unread > 0 ? make("span", { class: "badge unread" }, `${unread} new`) : null,
         sideBadge(contact),

@@ -1,21 +1,20 @@
 /**
- * <tg-invitations>: invite a guest, copy the link, see and revoke what is open.
+ * <tg-invitations>: invite a guest, copy the link; see how each invitation stands, ask for another link, revoke.
  *
  * @import {InvitationInfo} from "../protocol/frames.js"
  * @import {FreshInvitation, Session} from "../protocol/state.js"
  */
 
+import { standing } from "../protocol/words.js";
 import { ClientElement } from "./client-element.js";
 import { copyButton } from "./copy-button.js";
 import { button, make, setText, showList } from "./markup.js";
 import { problemText } from "./problem-text.js";
 
-/** @type {Record<number, string>} */
-const USES = { 0: "used up", 1: "usable once" };
-
 class Invitations extends ClientElement {
   #guest = make("input", { id: "invitation-guest", required: true, maxlength: 80, autocomplete: "off" });
   #email = make("input", { id: "invitation-email", type: "email", maxlength: 254, autocomplete: "off" });
+  #purpose = make("input", { id: "invitation-purpose", required: true, maxlength: 200, autocomplete: "off" });
   #expiry = make("select", { id: "invitation-expiry" },
     make("option", { value: "" }, "Default"),
     make("option", { value: "3600" }, "1 hour"),
@@ -40,9 +39,10 @@ class Invitations extends ClientElement {
         make("form", { onsubmit: (event) => this.#ask(event) },
           field(this.#guest, "Guest's name"),
           field(this.#email, "Guest's e-mail address"),
+          field(this.#purpose, "What for"),
           make("div", { class: "pair" }, field(this.#expiry, "Valid for"), field(this.#redemptions, "Times usable")),
-          this.#problem,
           this.#submit)),
+      this.#problem,
       this.#fresh,
       this.#open,
       this.#list,
@@ -66,13 +66,13 @@ class Invitations extends ClientElement {
     this.#shown = fresh;
     this.#fresh.replaceChildren();
     if (fresh === null) return;
-    this.#guest.value = "";
-    this.#email.value = "";
+    if (!fresh.again) for (const input of [this.#guest, this.#email, this.#purpose]) input.value = "";
+    const once = "Give it to your guest yourself. It is shown only this once.";
     const id = "invitation-link";
     this.#fresh.append(
       make("label", { for: id }, `Link for ${fresh.invitation.guest_name}`),
       make("input", { id, readonly: true, value: fresh.link, onfocus: (event) => event.target.select() }),
-      make("p", { class: "soft" }, "Give it to your guest yourself. It is shown only this once."),
+      make("p", { class: "soft" }, fresh.again ? `The link before it is worth nothing any more. ${once}` : once),
       make("div", { class: "actions" },
         copyButton("Copy link", () => fresh.link),
         button("Done", () => this.client.dispatch({ event: "invitation.put_away" }), { class: "small" })),
@@ -80,14 +80,19 @@ class Invitations extends ClientElement {
   }
 
   /** @param {InvitationInfo} invitation */
-  #row({ invitation_id, guest_name, expires_at, redemptions_left }) {
-    const until = new Date(expires_at * 1000).toLocaleString([], { dateStyle: "medium", timeStyle: "short" });
-    const uses = USES[redemptions_left] ?? `usable ${redemptions_left} times`;
+  #row(invitation) {
+    const { invitation_id, guest_name, guest_email = null, purpose } = invitation;
+    const again = () => this.client.dispatch({ event: "invitation.again", ref: crypto.randomUUID(), invitation_id });
     const revoke = () => this.client.dispatch({ event: "invitation.withdraw", invitation_id });
     return make("li", {},
-      make("span", { class: "who" }, make("span", { class: "name" }, guest_name),
-        make("span", { class: "soft" }, `until ${until}, ${uses}`)),
-      button("Revoke", revoke, { class: "small", "aria-label": `Revoke the invitation for ${guest_name}` }),
+      make("span", { class: "who" },
+        make("span", { class: "name" }, guest_name),
+        guest_email === null ? null : make("span", { class: "soft" }, guest_email),
+        make("span", { class: "soft" }, "for: ", make("span", { class: "name" }, purpose)),
+        make("span", { class: "soft" }, standing(invitation, Date.now()))),
+      make("span", { class: "actions" },
+        button("New link", again, { class: "small", "aria-label": `New link: invitation for ${guest_name}` }),
+        button("Revoke", revoke, { class: "small", "aria-label": `Revoke the invitation for ${guest_name}` })),
     );
   }
 
@@ -100,6 +105,7 @@ class Invitations extends ClientElement {
       ref: crypto.randomUUID(),
       guest_name: this.#guest.value.trim(),
       guest_email: this.#email.value.trim() || null,
+      purpose: this.#purpose.value.trim(),
       expires_in_seconds: this.#expiry.value === "" ? null : Number(this.#expiry.value),
       redemptions: Number(this.#redemptions.value),
     });

@@ -1,7 +1,7 @@
 /** <tg-ring>: somebody calls: answer with or without camera, or decline. */
 
 import { ClientElement } from "./client-element.js";
-import { sideBadge } from "./contact-words.js";
+import { invitedAs, sideBadge } from "./contact-words.js";
 import { button, make, setText } from "./markup.js";
 
 class Ring extends ClientElement {
@@ -33,7 +33,8 @@ class Ring extends ClientElement {
     this.#video.hidden = !video;
     if (call.attempt !== this.#attempt) {
       this.#attempt = call.attempt;
-      this.#who.replaceChildren(...[make("strong", { class: "name" }, call.peer.name), " ", sideBadge(call.peer)].filter((part) => part !== null));
+      const parts = [make("strong", { class: "name" }, call.peer.name), " ", sideBadge(call.peer), " ", invitedAs(call.peer)];
+      this.#who.replaceChildren(...parts.filter((part) => part !== null));
     }
     if (!this.#dialog.open) this.#dialog.showModal();
   }

@@ -1,7 +1,7 @@
 /**
  * Invitations and the lobby: how outsiders come in.
  *
- * @import {InvitationCreated, LobbyWaiting} from "./frames.js"
+ * @import {InvitationCreated, InvitationInfo, LobbyWaiting} from "./frames.js"
  * @import {Event, Problem, Session, Step} from "./state.js"
  */
 
@@ -12,9 +12,26 @@ import { announce, send } from "./state.js";
  * @param {Extract<Event, {event: "invitation.ask"}>} event
  * @returns {Step}
  */
-export function ask(state, { ref, guest_name, guest_email, expires_in_seconds, redemptions }) {
-  const next = { ...state, invitation_ref: ref, invitation_problem: null, fresh_invitation: null };
-  return [next, [send({ type: "invitation.create", ref, guest_name, guest_email, expires_in_seconds, redemptions })]];
+export function ask(state, { event: _, ref, ...asked }) {
+  return [asking(state, ref), [send({ type: "invitation.create", ref, ...asked })]];
+}
+
+/**
+ * @param {Session} state
+ * @param {Extract<Event, {event: "invitation.again"}>} event
+ * @returns {Step}
+ */
+export function askAgain(state, { ref, invitation_id }) {
+  return [asking(state, ref), [send({ type: "invitation.reissue", ref, invitation_id })]];
+}
+
+/**
+ * @param {Session} state
+ * @param {string} ref
+ * @returns {Session}
+ */
+function asking(state, ref) {
+  return { ...state, invitation_ref: ref, invitation_problem: null, fresh_invitation: null };
 }
 
 /**
@@ -23,12 +40,23 @@ export function ask(state, { ref, guest_name, guest_email, expires_in_seconds, r
  * @returns {Step}
  */
 export function created(state, { ref, invitation, link }) {
-  const invitations = [...state.invitations.filter((i) => i.invitation_id !== invitation.invitation_id), invitation];
-  const ours = ref === state.invitation_ref;
-  const next = { ...state, invitations, invitation_ref: ours ? null : state.invitation_ref };
-  if (!ours) return [next, []];
+  const again = state.invitations.some((known) => known.invitation_id === invitation.invitation_id);
+  const next = changed(state, invitation);
+  if (ref !== state.invitation_ref) return [next, []];
   const told = announce(`The invitation for ${invitation.guest_name} is ready to copy.`);
-  return [{ ...next, fresh_invitation: { invitation, link } }, [told]];
+  return [{ ...next, invitation_ref: null, fresh_invitation: { invitation, link, again } }, [told]];
+}
+
+/**
+ * A new one comes last; one that was there keeps its place.
+ * @param {Session} state
+ * @param {InvitationInfo} invitation
+ * @returns {Session}
+ */
+export function changed(state, invitation) {
+  const { invitations } = state;
+  const at = invitations.findIndex((known) => known.invitation_id === invitation.invitation_id);
+  return { ...state, invitations: at < 0 ? [...invitations, invitation] : invitations.with(at, invitation) };
 }
 
 /**
@@ -45,7 +73,7 @@ export function refused(state, problem) {
  * @param {string} invitation_id
  * @returns {Session}
  */
-export function revoked(state, invitation_id) {
+export function gone(state, invitation_id) {
   const fresh = state.fresh_invitation;
   return {
     ...state,

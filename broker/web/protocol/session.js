@@ -40,12 +40,14 @@ const EVENTS = {
   "chat.select": conversations.select,
   "chat.write": conversations.write,
   "invitation.ask": invitations.ask,
+  "invitation.again": invitations.askAgain,
   "invitation.withdraw": (state, { invitation_id }) => [state, [send({ type: "invitation.revoke", invitation_id })]],
   "invitation.put_away": (state) => [{ ...state, fresh_invitation: null, invitation_problem: null }, []],
   "sign_ins.ask": (state, { ref }) => [state, [send({ type: "sign_ins.list", ref })]],
   "sign_ins.end": (state, { ref, sign_in_id }) => [state, [send({ type: "sign_in.revoke", ref, sign_in_id })]],
   "sign_ins.end_others": (state, { ref }) => [state, [send({ type: "sign_in.revoke_others", ref })]],
   "guest.admit": (state, { guest }) => [state, [send({ type: "lobby.admit", guest })]],
+  "guest.admit_all": (state, { guests }) => [state, [send({ type: "lobby.admit_all", guests })]],
   "guest.refuse": (state, { guest }) => [state, [send({ type: "lobby.refuse", guest })]],
   "call.start": calls.start,
   "call.answer": calls.answer,
@@ -85,7 +87,8 @@ const FRAMES = {
   "chat.accepted": (state, frame) => [conversations.accepted(state, frame), []],
   "chat.message": conversations.received,
   "invitation.created": invitations.created,
-  "invitation.revoked": (state, { invitation_id }) => [invitations.revoked(state, invitation_id), []],
+  "invitation.changed": (state, { invitation }) => [invitations.changed(state, invitation), []],
+  "invitation.gone": (state, { invitation_id }) => [invitations.gone(state, invitation_id), []],
   sign_ins: signIns.told,
   "lobby.waiting": invitations.waiting,
   "lobby.left": (state, { guest }) => [invitations.leftLobby(state, guest), []],
@@ -219,6 +222,7 @@ function signedOut(state, farewell) {
 function failed(state, frame) {
   // The error that closes says less than the frame before it.
   if (frame.code === "CLIENT_REFUSED" && state.program !== null) return [state, []];
+  if (frame.code === "SIGNED_OUT" && state.visit?.place === "refused") return [state, []];
   const problem = problemOf(state, frame);
   if (frame.ref) {
     const unsent = conversations.failed(state, frame.ref, problem);

@@ -68,6 +68,7 @@
  * @typedef {object} FreshInvitation
  * @property {InvitationInfo} invitation
  * @property {string} link shown once, kept nowhere else
+ * @property {boolean} again it takes the place of another link
  */
 
 /**
@@ -108,7 +109,7 @@
  * @property {Record<string, Conversation>} conversations by party
  * @property {string | null} selected the party whose conversation is open
  * @property {InvitationInfo[]} invitations
- * @property {string | null} invitation_ref the invitation being created
+ * @property {string | null} invitation_ref the link being asked for
  * @property {FreshInvitation | null} fresh_invitation
  * @property {Problem | null} invitation_problem
  * @property {SignInInfo[]} sign_ins this person's, as last asked for
@@ -135,13 +136,15 @@
  *  | {event: "chat.select", party: string | null}
  *  | {event: "chat.write", ref: string, to: string, text: string, now_ms: number}
  *  | {event: "invitation.ask", ref: string, guest_name: string, guest_email: string | null,
- *     expires_in_seconds: number | null, redemptions: number | null}
+ *     purpose: string, expires_in_seconds: number | null, redemptions: number | null}
+ *  | {event: "invitation.again", ref: string, invitation_id: string}
  *  | {event: "invitation.withdraw", invitation_id: string}
  *  | {event: "invitation.put_away"}
  *  | {event: "sign_ins.ask", ref: string}
  *  | {event: "sign_ins.end", ref: string, sign_in_id: string}
  *  | {event: "sign_ins.end_others", ref: string}
  *  | {event: "guest.admit", guest: string}
+ *  | {event: "guest.admit_all", guests: string[]}
  *  | {event: "guest.refuse", guest: string}
  *  | {event: "call.start", ref: string, party: string, video: boolean}
  *  | {event: "call.answer", video: boolean}

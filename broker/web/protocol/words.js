@@ -1,7 +1,7 @@
 /**
  * Plain words for what the protocol says in codes.
  *
- * @import {Contact, EndReason, ShareEndReason, ShownStatus} from "./frames.js"
+ * @import {Contact, EndReason, InvitationInfo, ShareEndReason, ShownStatus} from "./frames.js"
  */
 
 /** @type {Record<EndReason, string>} */
@@ -52,6 +52,22 @@ export function safeLink(link) {
  */
 export function nameWithSide(contact) {
   return contact.kind === "guest" ? `${contact.name} (outside)` : contact.name;
+}
+
+/**
+ * How an invitation stands: until when and how often it can be used, and how many are in by it.
+ * @param {InvitationInfo} invitation
+ * @param {number} now_ms Unix milliseconds
+ */
+export function standing({ expires_at, redemptions, redemptions_left, guests }, now_ms) {
+  const ends_ms = expires_at * 1000;
+  const until = new Date(ends_ms).toLocaleString([], { dateStyle: "medium", timeStyle: "short" });
+  const times = redemptions === 1 ? "once" : `${redemptions} times`;
+  let uses = `used ${redemptions - redemptions_left} of ${times}`;
+  if (redemptions_left === redemptions) uses = `unused, usable ${times}`;
+  if (redemptions_left === 0) uses = "used up";
+  const use = redemptions_left === 0 && ends_ms <= now_ms ? `over since ${until}` : `${uses}, until ${until}`;
+  return guests === 0 ? use : `${use}; ${guests === 1 ? "1 guest is" : `${guests} guests are`} in`;
 }
 
 /**
