@@ -7,8 +7,9 @@ from datetime import datetime
 from pathlib import Path
 
 import pytest
-from playwright.async_api import Page, expect
+from playwright.async_api import Page, Request, expect
 
+from broker.client.invitations import split_link
 from relay.service import Relay
 from tests.browser.call_figures import grows
 from tests.browser.conftest import ARTEFACTS, Browsing
@@ -38,8 +39,10 @@ async def _invited(host: Page) -> str:
     return await host.get_by_label(f"Link for {INVITED}").input_value()
 
 
-async def _admitted(browsing: Browsing, host: Page, link: str) -> Page:
-    guest = await browsing.open(link)
+async def _admitted(browsing: Browsing, host: Page, link: str, requests: list[Request]) -> Page:
+    guest = await browsing.open("about:blank")
+    guest.on("request", lambda request: requests.append(request))
+    await guest.goto(link)
     await expect(guest.get_by_role("heading", name="You are invited")).to_be_visible()
     await picture(guest, ARTEFACTS, "visit-1-notice")
     await enter_lobby(guest, GUEST)
@@ -62,6 +65,16 @@ async def _talking(host: Page, guest: Page) -> None:
     for page in (host, guest):
         await grows(page, "video", "frames")
         await grows(page, "audio", "packets")
+
+
+async def _only_the_redemption_carries(secret: str, requests: list[Request]) -> None:
+    carriers = []
+    for request in requests:
+        assert secret not in request.url
+        assert secret not in str(await request.all_headers())
+        if secret in (request.post_data or ""):
+            carriers.append((request.method, request.url.rpartition("/api")[2]))
+    assert carriers == [("POST", "/redeem")]
 
 
 def _forwarded(relay: Relay) -> int:
@@ -89,7 +102,8 @@ async def test_a_guest_is_invited_admitted_called_and_revoked_in_the_middle_of_t
         link = await _invited(host)
         row = host.locator("tg-invitations li")
         await expect(row).to_contain_text("unused, usable once")
-        guest = await _admitted(browsing, host, link)
+        requests: list[Request] = []
+        guest = await _admitted(browsing, host, link, requests)
         assert guest.url == f"{bench.outside}/"
         await expect(row).to_contain_text("used up")
         await expect(row).to_contain_text("1 guest is in")
@@ -110,6 +124,7 @@ async def test_a_guest_is_invited_admitted_called_and_revoked_in_the_middle_of_t
             await picture(page, ARTEFACTS, f"visit-4-revoked-{name}")
         await expect(row).to_have_count(0)
 
+        await _only_the_redemption_carries(split_link(link)[1], requests)
         again = await browsing.open(link)
         await again.get_by_label("Your name").fill(GUEST)
         await again.get_by_label("I have read this notice").check()
