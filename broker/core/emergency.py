@@ -34,8 +34,9 @@ from broker.core.events import (
     LatchMissing,
     StopLifted,
 )
-from broker.core.house import Drill, House, PendingLift
+from broker.core.house import House
 from broker.core.recording import draft, named
+from broker.core.stopped import Drill, PendingLift
 from broker.policy.administration import Role
 from broker.policy.decision import Decision
 from broker.policy.stop import Scope, Stop

@@ -378,38 +378,21 @@ class Ticked:
     """A deadline may be due. The earliest one is handled; further ones take further events."""
 
 
+_AtTheDoors = SignInProved | PasswordRefused | EntryRefused | RedeemRequested | SignOutRequested
+_OfConnections = Connected | Disconnected | FrameReceived
+_OfAdministration = AdminSignInProved | AdminSignOutRequested | AdminViewRequested | SessionEndRequested
+_OfEmergencies = EmergencyRequested | LatchFound | LatchMissing | DrillFound | StopLifted
+_OfPeople = PolicyApplied | PolicyRefused | PeopleRead | DirectorySilent
+_OfTheRelay = MediaAllocated | MediaReleased | MediaWithdrawn | MediaCounted
+_OfTheStore = MessageHeldBack | UndeliveredRead | CommitFailed | RecordResumed
+_OfTheRun = Started | Stopping | CertificateSeen | Ticked
 Event = (
-    SignInProved
-    | PasswordRefused
-    | EntryRefused
-    | RedeemRequested
-    | SignOutRequested
-    | Connected
-    | Disconnected
-    | AdminSignInProved
-    | AdminSignOutRequested
-    | AdminViewRequested
-    | SessionEndRequested
-    | EmergencyRequested
-    | LatchFound
-    | LatchMissing
-    | DrillFound
-    | StopLifted
-    | FrameReceived
-    | MessageHeldBack
-    | UndeliveredRead
-    | Started
-    | PolicyApplied
-    | PolicyRefused
-    | PeopleRead
-    | DirectorySilent
-    | Stopping
-    | MediaAllocated
-    | MediaReleased
-    | MediaWithdrawn
-    | MediaCounted
-    | CertificateSeen
-    | CommitFailed
-    | RecordResumed
-    | Ticked
+    _AtTheDoors
+    | _OfConnections
+    | _OfAdministration
+    | _OfEmergencies
+    | _OfPeople
+    | _OfTheRelay
+    | _OfTheStore
+    | _OfTheRun
 )

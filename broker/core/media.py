@@ -7,8 +7,9 @@ from broker.audit.record import JsonValue
 from broker.core.clock import Now
 from broker.core.commands import Command, Narrowing, Note
 from broker.core.events import MediaAllocated, MediaCount, MediaCounted, MediaReleased, MediaWithdrawn
-from broker.core.house import House, Tally
+from broker.core.house import House
 from broker.core.recording import draft
+from broker.core.stopped import Tally
 
 MAX_RECORDED_ALLOCATIONS = 64
 """Of one call, each with the address it was made from; browsers make a dozen. The rest is counted in

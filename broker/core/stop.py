@@ -34,8 +34,9 @@ from broker.core.commands import (
     StopPayloadTypes,
 )
 from broker.core.errors import EMERGENCY_STOP
-from broker.core.house import Connection, EndOf, House, Tally, Visit
+from broker.core.house import Connection, House, Visit
 from broker.core.recording import draft
+from broker.core.stopped import EndOf, Tally
 from broker.policy.decision import Decision
 from broker.policy.stop import ALL, Scope, ScopeKind, Stop, covers, is_named
 

@@ -44,14 +44,14 @@ def javascript_typedefs() -> str:
 
     A member that may be null may also be absent: the edge leaves null members out.
     """
-    blocks = [_HEADER]
+    blocks = []
     for alias, name in _ALIASES.items():
         blocks.append(_comment([f"@typedef {{{_spelt_out(alias)}}} {name}"]))
     blocks += [_typedef(model) for model in _models()]
     for name, union in (("ClientFrame", ClientFrame), ("EdgeFrame", EdgeFrame)):
         members = " | ".join(model.__name__ for model in get_args(union))
         blocks.append(_comment([f"@typedef {{{members}}} {name}"]))
-    return "\n".join([*blocks, "export {};\n"])
+    return "\n".join([_HEADER, "".join(blocks), "export {};\n"])
 
 
 def json_schema() -> str:

@@ -27,23 +27,16 @@ from broker.policy.question import Question
 from broker.policy.stop import ALL, Scope, parse_scope
 from config.policy.action import Action
 from config.policy.loading import load_policy
-from tests.spec.playbook import PROGRAM, Client, Playbook, allow_everything, deny_everything, effects_of
+from tests.spec.outcome import effects_of
+from tests.spec.playbook import PROGRAM, Client, Playbook, allow_everything, deny_everything
 from tests.spec.policies import EVERYTHING, OPEN_POLICY, SIGN_IN, rule, without
 from tests.spec.test_negotiation import candidate, screen, sdp
 from tests.spec.watch import PERSONAL_MARK
 
 NAMES = ("ada", "bob", "cat")
 MEDIA = (["audio"], ["video", "audio"], ["audio", "audio"])
-TEXTS = [
-    "x",
-    "\ufffe",
-    "\u202e\u200b",
-    "\U0001f600" * 80,
-    "e\u0301",
-    f"secret {PERSONAL_MARK}",
-    "x" * 4000,
-    "x" * 4001,
-]
+TEXTS = ["x", "\ufffe", "\u202e\u200b", "e\u0301", f"secret {PERSONAL_MARK}"]
+TEXTS += ["\U0001f600" * 80, "x" * 4000, "x" * 4001]
 ADDRESSES = [("198.18.0.1", 50001), ("198.18.0.1", 50002), ("198.18.0.2", 50001)]
 DESCRIPTIONS = [sdp(), sdp("active"), sdp(media="video", payload_type=96), "nonsense"]
 SCREENS = [
@@ -51,8 +44,7 @@ SCREENS = [
 ]
 ANSWERS = [sdp("active") + screen("active", direction) for direction in ("sendrecv", "sendonly", "recvonly")]
 SCREENS += ANSWERS
-DESCRIPTIONS += SCREENS
-DESCRIPTIONS += [sdp(extra=f"a={candidate(address)}\r\n") for address in ADDRESSES]
+DESCRIPTIONS += SCREENS + [sdp(extra=f"a={candidate(address)}\r\n") for address in ADDRESSES]
 CANDIDATES = ["", "nonsense", candidate(("10.7.0.1", 9), "host"), *map(candidate, ADDRESSES)]
 
 

@@ -19,7 +19,8 @@ from broker.core.events import (
 from broker.core.frames import Error
 from broker.policy.administration import Role
 from broker.policy.stop import ALL, Scope
-from tests.spec.playbook import Client, Outcome, Playbook
+from tests.spec.outcome import Outcome
+from tests.spec.playbook import Client, Playbook
 from tests.spec.policies import OPEN_POLICY
 
 SOURCE = Personal("10.7.9.9")

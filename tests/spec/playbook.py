@@ -13,29 +13,23 @@ Every event of every playbook is also held against the laws of `tests.spec.watch
 from __future__ import annotations
 
 import itertools
-from collections import defaultdict
 from collections.abc import Collection
-from dataclasses import dataclass, field, replace
-from typing import Any, TypeVar
+from dataclasses import dataclass, replace
+from typing import Any
 
 from auth.personal import Personal
 from auth.principal import Guest, Insider, PartyId
-from broker.audit.record import Draft
 from broker.core import client_frames as cf
 from broker.core import events as e
 from broker.core import frames as f
 from broker.core.clock import Now
 from broker.core.commands import (
-    Answer,
     CloseConnection,
     Command,
     ConnectionId,
-    Narrowing,
-    Opening,
     RequestId,
     Show,
     Tell,
-    Write,
 )
 from broker.core.errors import ErrorRow
 from broker.core.gate import Decide, Gate
@@ -50,6 +44,7 @@ from broker.policy.question import Question
 from broker.policy.stop import Scope
 from config.policy.loading import load_policy
 from config.policy.rule import Effect
+from tests.spec.outcome import Expected, Outcome
 from tests.spec.policies import OPEN_POLICY
 from tests.spec.signed_in import signed_in
 from tests.spec.watch import PERSONAL_MARK, Watch
@@ -91,101 +86,6 @@ def deny_everything(
     """A policy that became strict overnight."""
     decision = decide(policy, question, decision_id)
     return replace(decision, effect=Effect.DENY, code=Code.DENIED, limits=UNLIMITED)
-
-
-Model = TypeVar("Model")
-AnyEffect = Any
-_NOBODY = ConnectionId("")
-
-
-def effects_of(command: Command) -> tuple[AnyEffect, ...]:
-    """Every effect of a command that nothing stands in the way of, in the order of release."""
-    return (*command.effects, *command.then) if isinstance(command, Opening) else tuple(command.effects)
-
-
-@dataclass(frozen=True)
-class Expected:
-    """One effect, by its kind and by those of its members that matter."""
-
-    kind: Any
-    connection_id: ConnectionId
-    frame_type: type | None
-    members: dict[str, Any]
-
-    def matches(self, effect: AnyEffect) -> bool:
-        if self.kind is not type(effect) or getattr(effect, "connection_id", _NOBODY) != self.connection_id:
-            return False
-        subject: Any = effect
-        if self.frame_type is not None:
-            subject = effect.frame
-            if type(subject) is not self.frame_type:
-                return False
-        return all(getattr(subject, name) == value for name, value in self.members.items())
-
-
-def effect(kind: type, **members: Any) -> Expected:
-    """An effect that goes to no connection."""
-    return Expected(kind, _NOBODY, None, members)
-
-
-@dataclass
-class Outcome:
-    """What the core commanded in answer to one event."""
-
-    commands: list[Command]
-    expected: list[Expected] = field(default_factory=list)
-
-    def __lshift__(self, expected: Expected | list[Expected]) -> Outcome:
-        self.expected.extend(expected if isinstance(expected, list) else [expected])
-        return self
-
-    def __bool__(self) -> bool:
-        """True when exactly the expected effects came, in order for each connection; else says what did."""
-        left: dict[ConnectionId, list[AnyEffect]] = defaultdict(list)
-        for each in self.effects:
-            left[getattr(each, "connection_id", _NOBODY)].append(each)
-        for wanted in self.expected:
-            first = (left[wanted.connection_id] or [None]).pop(0)
-            assert wanted.matches(first), f"wanted {wanted}\n came: {self.effects}"
-        unexpected = [each for those in left.values() for each in those]
-        assert not unexpected, f"nobody expected {unexpected}"
-        return True
-
-    @property
-    def effects(self) -> list[AnyEffect]:
-        return [each for command in self.commands for each in effects_of(command)]
-
-    @property
-    def openings(self) -> list[Opening]:
-        return [command for command in self.commands if isinstance(command, Opening)]
-
-    @property
-    def ended_scopes(self) -> list[str]:
-        return [s for command in self.commands if isinstance(command, Narrowing) for s in command.scopes]
-
-    @property
-    def records(self) -> list[Draft]:
-        return [r for command in self.commands if not isinstance(command, Answer) for r in command.records]
-
-    @property
-    def record_types(self) -> list[str]:
-        return [record.type for record in self.records]
-
-    def record(self, record_type: str) -> Draft:
-        """The one record of this type."""
-        (found,) = [record for record in self.records if record.type == record_type]
-        return found
-
-    @property
-    def writes(self) -> list[Write]:
-        return [w for command in self.commands if not isinstance(command, Answer) for w in command.writes]
-
-    def frame(self, frame_type: type[Model]) -> Model:
-        """The first frame of this type, to whomever."""
-        for each in self.effects:
-            if isinstance(each, Show | Tell) and isinstance(each.frame, frame_type):
-                return each.frame
-        raise AssertionError(f"no {frame_type.__name__} among {self.effects}")
 
 
 class Playbook:

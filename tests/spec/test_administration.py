@@ -23,7 +23,8 @@ from broker.core.overview import live_sessions
 from broker.policy.administration import ACTIONS_OF_VIEW, Role, View, administration_policy
 from config.policy.action import ADMINISTRATION
 from config.policy.loading import load_policy
-from tests.spec.playbook import Outcome, Playbook, effect
+from tests.spec.outcome import Outcome, effect
+from tests.spec.playbook import Playbook
 from tests.spec.policies import OPEN_POLICY, SIGN_IN
 
 GROUPS = {

@@ -31,7 +31,8 @@ from broker.core.events import (
 from broker.core.review import CLOCK_SECONDS
 from broker.policy.stop import ALL
 from tests.spec.button import found, stops
-from tests.spec.playbook import Outcome, Playbook
+from tests.spec.outcome import Outcome
+from tests.spec.playbook import Playbook
 
 DAY = 86_400
 

@@ -14,7 +14,8 @@ from broker.core.frames import Error, ForwardedOffer, MediaLimit
 from broker.core.review import CLOCK_SECONDS
 from broker.policy.index import PolicyIndex
 from config.policy.loading import load_policy
-from tests.spec.playbook import Client, Outcome, Playbook
+from tests.spec.outcome import Outcome
+from tests.spec.playbook import Client, Playbook
 from tests.spec.policies import OPEN_POLICY, SIGN_IN, rule
 from tests.spec.test_negotiation import sdp
 

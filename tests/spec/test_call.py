@@ -21,7 +21,8 @@ from broker.core.frame_fields import EndReason
 from broker.core.frames import CallAccepted, CallCreated, CallEnded, CallRing, PresenceStatus
 from broker.policy.decision import Code
 from config.policy.action import Action
-from tests.spec.playbook import START_WALL_SECONDS, Client, Expected, Playbook, allow_everything, effect
+from tests.spec.outcome import Expected, effect
+from tests.spec.playbook import START_WALL_SECONDS, Client, Playbook, allow_everything
 from tests.spec.policies import SIGN_IN, rule, without
 
 SECONDS = Playbook().house.rules

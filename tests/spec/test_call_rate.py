@@ -12,7 +12,8 @@ from broker.core.commands import AdmitMedia
 from broker.core.frames import CallCreated
 from broker.core.gate import Receipt
 from broker.shell.effects import Effects
-from tests.spec.playbook import Client, Outcome, Playbook
+from tests.spec.outcome import Outcome
+from tests.spec.playbook import Client, Playbook
 from tests.spec.policies import SIGN_IN, rule
 from tests.spec.stage import HeldLatches, Rows
 

@@ -24,7 +24,8 @@ from broker.policy.index import PolicyIndex
 from config.policy.action import Action
 from config.policy.client import ClientEffect, Clients, ClientSide
 from config.policy.loading import load_policy
-from tests.spec.playbook import PROGRAM, Client, Playbook, deny_everything, effect
+from tests.spec.outcome import effect
+from tests.spec.playbook import PROGRAM, Client, Playbook, deny_everything
 from tests.spec.policies import OPEN_POLICY, without
 
 LINK = "https://get.example/turngate"

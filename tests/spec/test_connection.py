@@ -21,11 +21,8 @@ from broker.core.events import Started, Stopping
 from broker.core.frames import CallEnded, InvitationChanged, LobbyLeft, LobbyRefused
 from broker.core.stored import LostSession
 from broker.policy.decision import Code
-from tests.spec.playbook import (
-    Playbook,
-    deny_everything,
-    effect,
-)
+from tests.spec.outcome import effect
+from tests.spec.playbook import Playbook, deny_everything
 
 
 def test_a_connection_is_decided_and_recorded_again() -> None:

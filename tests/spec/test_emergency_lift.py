@@ -33,7 +33,8 @@ from tests.spec.button import (
     stopped_scopes,
     stops,
 )
-from tests.spec.playbook import Outcome, Playbook
+from tests.spec.outcome import Outcome
+from tests.spec.playbook import Playbook
 
 # --- the latch ----------------------------------------------------------------------------------------------
 

@@ -28,9 +28,6 @@ COPIES = ("replace", "dataclasses.replace", "copy.copy", "copy.deepcopy")
 RECORD = draft("node.started")
 
 
-# --- what the source says -----------------------------------------------------------------------------------
-
-
 @cache
 def nodes() -> list[tuple[str, ast.Call | ast.ImportFrom]]:
     """Every call and every import of names in the source, with the file it is in."""
@@ -111,9 +108,6 @@ def test_there_is_no_other_name_for_what_the_gate_makes_and_no_way_around_its_co
         if made.lower() in ast.unparse(node).lower()
     ]
     assert copied == []
-
-
-# --- what the gate itself refuses ---------------------------------------------------------------------------
 
 
 def decided(decide_by: Any, *actions: Action) -> list[Any]:

@@ -37,7 +37,8 @@ from broker.core.invitation import MAX_OPEN_INVITATIONS
 from broker.core.invitation_list import info
 from broker.policy.decision import Code
 from config.policy.action import Action
-from tests.spec.playbook import RULES, START_WALL_SECONDS, Client, Outcome, Playbook, deny_everything, effect
+from tests.spec.outcome import Outcome, effect
+from tests.spec.playbook import RULES, START_WALL_SECONDS, Client, Playbook, deny_everything
 from tests.spec.policies import without
 
 

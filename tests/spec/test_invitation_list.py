@@ -20,7 +20,8 @@ from broker.core.frames import (
     LobbyWaiting,
 )
 from broker.core.stored import StoredVisit
-from tests.spec.playbook import RULES, START_WALL_SECONDS, Client, Outcome, Playbook, deny_everything
+from tests.spec.outcome import Outcome
+from tests.spec.playbook import RULES, START_WALL_SECONDS, Client, Playbook, deny_everything
 
 
 def reissue(play: Playbook, host: Client, invitation_id: str) -> Outcome:

@@ -12,7 +12,8 @@ from broker.core.client_frames import CallInvite, InvitationCreate
 from broker.core.errors import EMAIL_INVALID, TEXT_INVALID
 from broker.core.events import Started
 from broker.core.stored import StoredVisit
-from tests.spec.playbook import START_WALL_SECONDS, Client, Outcome, Playbook
+from tests.spec.outcome import Outcome
+from tests.spec.playbook import START_WALL_SECONDS, Client, Playbook
 from tests.spec.policies import EVERYTHING, SIGN_IN, rule
 
 

@@ -13,7 +13,8 @@ from broker.core.errors import CALL_STATE, NEGOTIATION_BUSY, UNKNOWN_CALL
 from broker.core.events import MediaAllocated, MediaReleased, MediaWithdrawn
 from broker.core.frames import ForwardedAnswer, ForwardedCandidate, ForwardedOffer
 from broker.core.negotiation import MAX_REFUSED_DESCRIPTIONS
-from tests.spec.playbook import Client, Expected, Playbook, effect
+from tests.spec.outcome import Expected, effect
+from tests.spec.playbook import Client, Playbook
 
 FINGERPRINT = ":".join(["AB"] * 32)
 ADA_RELAYED, BOB_RELAYED, EVE_RELAYED = ("198.18.0.1", 50001), ("198.18.0.1", 50002), ("198.18.0.2", 50003)

@@ -9,7 +9,8 @@ from broker.core.commands import WithdrawMedia
 from broker.core.errors import AUDIT_UNAVAILABLE
 from broker.core.events import CommitFailed, RecordResumed
 from broker.core.frames import CallCreated, CallEnded, PresenceStatus
-from tests.spec.playbook import RULES, Playbook, effect
+from tests.spec.outcome import effect
+from tests.spec.playbook import RULES, Playbook
 
 GRACE = RULES.outage_grace_seconds
 OUTAGE = CommitFailed((), outage=True)

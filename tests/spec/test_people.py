@@ -16,7 +16,8 @@ from broker.core.people import watched
 from broker.policy.index import PolicyIndex
 from config.policy.action import Action
 from config.policy.loading import load_policy
-from tests.spec.playbook import Client, Playbook, effect
+from tests.spec.outcome import effect
+from tests.spec.playbook import Client, Playbook
 from tests.spec.policies import EVERYTHING, OPEN_POLICY, SIGN_IN, rule
 
 GRACE_SECONDS = 900

@@ -5,7 +5,8 @@ from __future__ import annotations
 from auth.personal import Personal
 from broker.core.events import EntryRefused, Stopping
 from broker.core.refusals import FLUSH_SECONDS, OVERFLOW
-from tests.spec.playbook import RULES, Outcome, Playbook
+from tests.spec.outcome import Outcome
+from tests.spec.playbook import RULES, Playbook
 
 
 def refused(prefix: str, code: str = "wrong", kind: str = "auth.refused") -> EntryRefused:

@@ -25,7 +25,8 @@ from broker.core.review import CLOCK_SECONDS
 from broker.policy.index import PolicyIndex
 from config.policy.action import Action
 from config.policy.loading import load_policy
-from tests.spec.playbook import START_WALL_SECONDS, Playbook, effect
+from tests.spec.outcome import effect
+from tests.spec.playbook import START_WALL_SECONDS, Playbook
 from tests.spec.policies import EVERYTHING, OPEN_POLICY, SIGN_IN, rule, without
 
 YEAR = 365 * 86_400

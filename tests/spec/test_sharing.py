@@ -15,7 +15,8 @@ from broker.core.frames import CallEnded, CallShareEnded, CallSharing, Error, Fo
 from broker.core.sharing import end_share
 from broker.policy.decision import Code
 from config.policy.action import Action
-from tests.spec.playbook import START_WALL_SECONDS, Client, Expected, Outcome, Playbook, effect
+from tests.spec.outcome import Expected, Outcome, effect
+from tests.spec.playbook import START_WALL_SECONDS, Client, Playbook
 from tests.spec.policies import EVERYTHING, SIGN_IN, rule, without
 from tests.spec.test_negotiation import screen, sdp
 

@@ -7,7 +7,7 @@ import pytest
 from broker.core.client_frames import CallAnswer
 from broker.core.commands import AllowPayloadTypes
 from broker.core.frames import ForwardedAnswer, ForwardedOffer
-from tests.spec.playbook import Outcome
+from tests.spec.outcome import Outcome
 from tests.spec.test_negotiation import screen, sdp
 from tests.spec.test_sharing import Talk
 

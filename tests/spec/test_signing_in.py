@@ -32,7 +32,8 @@ from broker.core.errors import (
 from broker.core.events import PasswordRefused, SignInProved, SignOutRequested, Started
 from broker.core.frames import CallEnded, PresenceStatus, SignInInfo, SignIns
 from broker.core.stored import StoredSignIn
-from tests.spec.playbook import RULES, START_WALL_SECONDS, Client, Outcome, Playbook, effect
+from tests.spec.outcome import Outcome, effect
+from tests.spec.playbook import RULES, START_WALL_SECONDS, Client, Playbook
 
 HOUR = 3600
 IDLE = replace(RULES, sign_in_seconds=12 * HOUR, sign_in_idle_seconds=HOUR, max_sign_ins_per_person=3)

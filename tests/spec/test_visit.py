@@ -29,7 +29,8 @@ from broker.core.frames import (
 from broker.core.stored import LostSession, StoredVisit
 from broker.policy.decision import Code
 from config.policy.action import Action
-from tests.spec.playbook import RULES, START_WALL_SECONDS, Client, Outcome, Playbook, effect
+from tests.spec.outcome import Outcome, effect
+from tests.spec.playbook import RULES, START_WALL_SECONDS, Client, Playbook
 from tests.spec.policies import OPEN_POLICY, rule, without
 
 FOES_STAY_OUT = (
