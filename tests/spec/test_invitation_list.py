@@ -220,6 +220,15 @@ class TestAnotherLink:
         assert reissue(play, ada, invitation_id).openings
         assert redeem(play, invitation_id, ada, 3).openings
 
+    def test_is_not_made_wider_by_a_redemption_of_the_old_one_that_could_not_be_recorded(self) -> None:
+        play = Playbook()
+        ada = play.person("ada")
+        invitation_id = play.invitation(ada)
+        failing = redeem(play, invitation_id, ada, 1)
+        reissue(play, ada, invitation_id)
+        play >> play.failed(failing)
+        assert play.house.invitations[invitation_id].redemptions_left == 1
+
     @pytest.mark.parametrize("order", ["redeemed first", "issued first"])
     def test_a_redemption_on_its_way_counts_for_the_link_it_came_by(self, order: str) -> None:
         play = Playbook()

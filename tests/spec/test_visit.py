@@ -16,6 +16,7 @@ from broker.core.events import Started
 from broker.core.frames import (
     CallEnded,
     ContactGone,
+    Error,
     GuestWelcome,
     InsiderWelcome,
     InvitationChanged,
@@ -333,10 +334,13 @@ class TestLettingAllIn:
         play = Playbook()
         ada, bob = play.person("ada"), play.person("bob")
         seen, unseen, bobs = play.waiting(ada), play.waiting(ada), play.waiting(bob)
-        gone = play.waiting(ada)
+        gone, away, inside = play.waiting(ada), play.waiting(ada), play.admitted(ada)
         play >> gone.signs_out()
-        asked = LobbyAdmitAll(guests=[seen.party, seen.party, bobs.party, gone.party, "g-none"])
-        assert [opening.scope for opening in (play >> ada.says(asked)).openings] == [seen.party]
+        play >> away.leaves()
+        others = [bobs.party, gone.party, away.party, inside.party, PartyId("g-none")]
+        let_in = play >> ada.says(LobbyAdmitAll(guests=[seen.party, seen.party, *others]))
+        assert [opening.scope for opening in let_in.openings] == [seen.party]
+        assert not [each for each in let_in.effects if isinstance(getattr(each, "frame", None), Error)]
         assert not play.house.visits[unseen.party].admitted
         assert not play.house.visits[bobs.party].admitted
 
