@@ -2,25 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Self
+from typing import Self
 
-from pydantic import AfterValidator, Field, SecretStr, model_validator
+from pydantic import Field, model_validator
 
-from config.section import FilePath, Section
-
-
-def _account(secret: SecretStr) -> SecretStr:
-    name, _, password_hash = secret.get_secret_value().partition(":")
-    if not (0 < len(name) <= 64 and name.isascii() and name.replace("-", "").isalnum() and password_hash):
-        raise ValueError("must be NAME:{ARGON2}... as `turngate emergency enrol NAME` prints it")
-    return secret
+from config.section import FilePath, LocalAccount, Section
 
 
 class EmergencySettings(Section):
     """The accounts of people who can lift an emergency stop without the directory; they can do nothing
     else."""
 
-    recovery_accounts: tuple[Annotated[SecretStr, AfterValidator(_account)], ...] = Field(
+    recovery_accounts: tuple[LocalAccount, ...] = Field(
         default=(),
         max_length=16,
         description="One NAME:HASH for each account, as `turngate emergency enrol` prints it. None, or two "

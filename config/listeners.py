@@ -8,7 +8,7 @@ from typing import Self
 
 from pydantic import Field, SecretStr, model_validator
 
-from config.section import FilePath, HostName, HttpsOrigin, ListenAddress, Section
+from config.section import FilePath, HostName, HttpsOrigin, ListenAddress, LocalAccount, Section
 
 _ADDRESS = "Address to listen on. Wildcard addresses are refused: name the one network this listener serves."
 _PORT = "TCP port to listen on."
@@ -101,6 +101,20 @@ class AdminSettings(Section):
     second_factors_file: FilePath | None = Field(
         default=None,
         description="File with one LOGIN:SECRET a line; readable by the service alone.",
+        json_schema_extra={"unit": "path"},
+    )
+    break_glass_account: LocalAccount | None = Field(
+        default=None,
+        min_length=20,
+        max_length=512,
+        description="NAME:HASH, as `turngate emergency enrol` prints it, of the account that does what "
+        "operators and policy administrators do, when the directory is gone or nobody else can sign in. Its "
+        "use is an alarm.",
+        json_schema_extra={"unit": "account"},
+    )
+    break_glass_account_file: FilePath | None = Field(
+        default=None,
+        description="File whose first line is that NAME:HASH; readable by the service alone.",
         json_schema_extra={"unit": "path"},
     )
     session_seconds: int = Field(

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Annotated
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr
 
 MAX_PATH_CHARACTERS = 4096
 """PATH_MAX of Linux."""
@@ -90,9 +90,18 @@ def https_origin(text: str) -> str:
     return f"https://{bracketed}" + (f":{port}" if port not in (None, 443) else "")
 
 
+def local_account(secret: SecretStr) -> SecretStr:
+    """The same if it has the form NAME:HASH; ValueError otherwise."""
+    name, _, password_hash = secret.get_secret_value().partition(":")
+    if not (0 < len(name) <= 64 and name.isascii() and name.replace("-", "").isalnum() and password_hash):
+        raise ValueError("must be NAME:{ARGON2}... as `turngate emergency enrol NAME` prints it")
+    return secret
+
+
 FilePath = Annotated[Path, BeforeValidator(_path_text)]
 """A path; a relative one is taken from the working directory."""
 
 ListenAddress = Annotated[str, Field(max_length=45), AfterValidator(listen_address)]
 HostName = Annotated[str, Field(max_length=253), AfterValidator(host_name)]
 HttpsOrigin = Annotated[str, Field(max_length=300), AfterValidator(https_origin)]
+LocalAccount = Annotated[SecretStr, AfterValidator(local_account)]

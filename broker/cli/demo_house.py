@@ -44,6 +44,8 @@ class DemoHouse:
     ca_file: Path
     second_factors: dict[str, str]
     """The secret of each administrator's, by login."""
+    break_glass: tuple[str, str]
+    """Name and password of the account for when nobody else can sign in."""
 
 
 def make_house(folder: Path, address: str) -> DemoHouse:
@@ -59,9 +61,11 @@ def make_house(folder: Path, address: str) -> DemoHouse:
     for name in ("inside", "outside"):
         listeners[name]["relay_host"] = address
     second_factors = {login: new_secret() for _, login in ADMINISTRATORS.values()}
+    break_glass = ("safe", secrets.token_urlsafe(9))
     listeners["admin"] |= {
         **{f"{role}_group": group for role, (group, _) in ADMINISTRATORS.items()},
         "second_factors": [account_line(*enrolled) for enrolled in second_factors.items()],
+        "break_glass_account": f"{break_glass[0]}:{hash_password(break_glass[1])}",
     }
     host = f"[{address}]" if ":" in address else address
     settings = Settings.model_validate(
@@ -83,7 +87,7 @@ def make_house(folder: Path, address: str) -> DemoHouse:
             },
         }
     )
-    return DemoHouse(settings, people, certificate_file, second_factors)
+    return DemoHouse(settings, people, certificate_file, second_factors, break_glass)
 
 
 def _free_port(address: str, preferred: int, kind: socket.SocketKind = socket.SOCK_STREAM) -> int:

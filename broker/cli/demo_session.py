@@ -149,6 +149,7 @@ def _ways_in(house: DemoHouse, link: str) -> dict[str, Any]:
             {"role": role, "login": login, "second_factor": _enrolment(house, login)}
             for role, (_, login) in ADMINISTRATORS.items()
         ],
+        "break_glass": dict(zip(("login", "password"), house.break_glass, strict=True)),
         "guest_link": link,
     }
 
@@ -167,6 +168,7 @@ def _print_ways_in(house: DemoHouse, result: dict[str, Any]) -> None:
     for login in house.second_factors:
         print(f"        for an app: {_enrolment(house, login)}")
     _print_codes(house)
+    print(f"    {' '.join(house.break_glass)} as break-glass account, without a code: that is an alarm")
     print(f"Open as a guest of alice, who lets you in from her page:\n    {result['guest_link']}")
     print("Enter shows the codes of that moment; each is good once.")
     print("Ctrl-C ends the demo and removes everything it made.", flush=True)

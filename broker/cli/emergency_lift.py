@@ -15,15 +15,23 @@ from broker.cli.emergency_terminal import NOTHING_DONE, ScopeText, give_up, scop
 from broker.cli.options import ConfigFile, Flags, settings_or_exit
 from broker.cli.password import asked_credentials, new_password
 from broker.cli.terminal import safe
-from broker.client.administration import OPERATOR, POLICY_ADMINISTRATOR, RECOVERY, NotDone, lift_stop
+from broker.client.administration import (
+    BREAK_GLASS,
+    OPERATOR,
+    POLICY_ADMINISTRATOR,
+    RECOVERY,
+    NotDone,
+    lift_stop,
+)
 from broker.client.errors import EdgeError
 
 
 class LiftRole(StrEnum):
-    """Roles of the directory that may lift."""
+    """Roles that may lift a stop beside what else they may."""
 
     OPERATOR = OPERATOR
     POLICY_ADMINISTRATOR = POLICY_ADMINISTRATOR
+    BREAK_GLASS = BREAK_GLASS
 
 
 def lift(
@@ -60,8 +68,9 @@ def lift(
 
 
 def enrol(name: Annotated[str, typer.Argument(metavar="NAME")]) -> None:
-    """Print the line of a recovery account, for the file that [emergency] recovery_accounts_file names. Its
-    password comes from a prompt or from the first line of standard input."""
+    """Print the line of a recovery account, for the file that [emergency] recovery_accounts_file names, or of
+    the break-glass account, for that of [admin] break_glass_account_file. Its password comes from a prompt or
+    from the first line of standard input."""
     # As config/emergency.py has it.
     if not (0 < len(name) <= 64 and name.isascii() and name.replace("-", "").isalnum()):
         give_up(NOTHING_DONE, "a name has 1 to 64 ASCII letters, digits and dashes")

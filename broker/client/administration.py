@@ -18,6 +18,8 @@ OPERATOR = "operator"
 POLICY_ADMINISTRATOR = "policy_administrator"
 RECOVERY = "recovery"
 """The role of the accounts of [emergency].recovery_accounts."""
+BREAK_GLASS = "break_glass"
+"""That of [admin].break_glass_account."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -72,6 +72,8 @@ def sign_in(house: House, event: AdminSignInProved, now: Now) -> list[Command]:
         notice_acknowledged=event.notice_sha256 is not None,
         notice_sha256=event.notice_sha256,
     )
+    if event.role is Role.BREAK_GLASS:
+        house.break_glass_used_at = now.monotonic_seconds
     house.admin_sign_ins[event.token_digest] = AdminSignIn(event.insider, event.role)
     house.deadlines.add(now, seconds, "admin.expiry", event.token_digest)
     return [

@@ -14,11 +14,14 @@ from broker.core.commands import Command, Narrowing, SoundAlarm
 from broker.core.events import CertificateSeen
 from broker.core.house import Alarm, House
 from broker.core.recording import draft
+from broker.policy.administration import Role
 
 CLOCK_TOLERANCE_SECONDS = 5.0
 """What the clock on the wall may go astray from the steady one between two looks."""
 CLOCK_STEADY_SECONDS = 600
 """How long it has to be steady before nobody needs to look."""
+BREAK_GLASS_SECONDS = 3600
+"""How long a sign-in with the break-glass account is an alarm at least; longer while it lasts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +73,11 @@ FLOOD = AlarmRow(
     "Strangers are turned away in great numbers.",
     "The record counts them by source prefix: block those in front of the edge.",
 )
+BREAK_GLASS_USED = AlarmRow(
+    "break_glass_used",
+    "Somebody signed in with the break-glass account.",
+    "Find out who and why: the record says when and what they did; then give it another password.",
+)
 
 DIRECTORY_SILENT = AlarmRow(
     "directory_silent",
@@ -110,6 +118,10 @@ def conditions(house: House, now: Now) -> Iterator[tuple[AlarmRow, str]]:
         yield PEOPLE_VANISHED, _count(house.vanished, "person", "people")
     if house.floods:
         yield FLOOD, ", ".join(sorted(house.floods))
+    here = any(signed_in.role is Role.BREAK_GLASS for signed_in in house.admin_sign_ins.values())
+    used = house.break_glass_used_at
+    if here or (used is not None and now.monotonic_seconds - used < BREAK_GLASS_SECONDS):
+        yield BREAK_GLASS_USED, "still signed in" if here else "signed out"
 
 
 def _count(count: int, one: str, many: str = "") -> str:

@@ -245,6 +245,9 @@ class House:
     """
     code_steps: dict[PartyId, int] = field(default_factory=dict)
     """Of each administrator, the step of the last one-time code that was taken: no earlier one is good."""
+    break_glass_used_at: float | None = None
+    """Monotonic seconds at which the break-glass account was last used to sign in; None in this run not yet.
+    """
     tallies: dict[Scope, Tally] = field(default_factory=dict)
     """Of the emergency stops latched in this run (`Gate.stops`)."""
     to_end: deque[EndOf] = field(default_factory=deque)

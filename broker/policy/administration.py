@@ -32,6 +32,9 @@ class Role(StrEnum):
     """Sees sessions and policy, and changes nothing."""
     RECOVERY = "recovery"
     """Stops and lifts stops with an account of the settings, also when the directory is gone."""
+    BREAK_GLASS = "break_glass"
+    """Does what operators and policy administrators do, with an account of the settings, when nobody else
+    can; an alarm says that it was used."""
 
 
 ACTION_OF_ROLE: dict[Role, Action] = {
@@ -39,10 +42,16 @@ ACTION_OF_ROLE: dict[Role, Action] = {
     Role.POLICY_ADMINISTRATOR: Action.ADMIN_SET_POLICY,
     Role.AUDITOR: Action.ADMIN_AUDIT,
     Role.RECOVERY: Action.ADMIN_EMERGENCY,
+    Role.BREAK_GLASS: Action.ADMIN_OPERATE,
 }
-_PRESS_THE_BUTTON = (Role.OPERATOR, Role.POLICY_ADMINISTRATOR)
-"""Roles that may stop communication and lift stops beside what they are for."""
+_BESIDE = {
+    Role.OPERATOR: frozenset({Action.ADMIN_EMERGENCY}),
+    Role.POLICY_ADMINISTRATOR: frozenset({Action.ADMIN_EMERGENCY}),
+    Role.BREAK_GLASS: frozenset({Action.ADMIN_EMERGENCY, Action.ADMIN_SET_POLICY}),
+}
+"""What else they may do: stop communication and lift stops; and who comes when nobody else can, all of it."""
 RECOVERY_GROUP = "recovery accounts of the settings"
+BREAK_GLASS_GROUP = "break-glass account of the settings"
 """What those accounts are in instead of a group of the directory."""
 
 
@@ -98,11 +107,10 @@ def in_role(insider: Insider, role: Role, groups: GroupOfRole) -> Insider:
 
 
 def _rule(role: Role, group: str) -> Rule:
-    button = frozenset({Action.ADMIN_EMERGENCY}) if role in _PRESS_THE_BUTTON else frozenset()
     return Rule.model_construct(
         id=f"admin.{role}",
         effect=Effect.ALLOW,
-        actions=frozenset({ACTION_OF_ROLE[role]}) | button,
+        actions=_BESIDE.get(role, frozenset()) | {ACTION_OF_ROLE[role]},
         who=Who(groups=(group,)),
         owner="settings",
         reason=f"[admin] of the settings names this group for the role of {role.replace('_', ' ')}.",

@@ -29,10 +29,9 @@ def unusable_contents(settings: Settings) -> Iterator[ConfigurationError]:
         except (ssl.SSLError, OSError) as refused:
             yield ConfigurationError("settings", "ldap.ca_file", f"does not load: {_reason(refused)}")
     for number, account in enumerate(settings.emergency.recovery_accounts):
-        try:
-            parse_user_password(account.get_secret_value().partition(":")[2])
-        except PasswordHashError as refused:
-            yield ConfigurationError("settings", f"emergency.recovery_accounts[{number}]", str(refused))
+        yield from _unusable_account(f"emergency.recovery_accounts[{number}]", account)
+    if settings.admin.break_glass_account is not None:
+        yield from _unusable_account("admin.break_glass_account", settings.admin.break_glass_account)
     yield from _unusable_factors(settings.admin.second_factors)
     certificate, key = settings.tls.certificate_file, settings.tls.private_key_file
     if certificate is not None and key is not None and certificate.is_file() and key.is_file():
@@ -52,6 +51,13 @@ def _unusable_people(ldif_file: Path | None) -> Iterator[ConfigurationError]:
 
 def _reason(refused: OSError) -> str | None:
     return refused.reason if isinstance(refused, ssl.SSLError) else refused.strerror
+
+
+def _unusable_account(place: str, account: SecretStr) -> Iterator[ConfigurationError]:
+    try:
+        parse_user_password(account.get_secret_value().partition(":")[2])
+    except PasswordHashError as refused:
+        yield ConfigurationError("settings", place, str(refused))
 
 
 def _unusable_factors(lines: tuple[SecretStr, ...]) -> Iterator[ConfigurationError]:

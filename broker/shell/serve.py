@@ -19,8 +19,8 @@ from auth.directory import Directory
 from auth.invitation import NONCE_BYTES, InvitationSigner
 from auth.ldap import LdapDirectory
 from auth.ldif import LdifDirectory
+from auth.local_accounts import LocalAccounts
 from auth.principal import PartyId
-from auth.recovery import RecoveryAccounts
 from auth.second_factor import SecondFactors
 from auth.throttle import SignInThrottle
 from broker.audit.checkpoint import SigningKey
@@ -35,7 +35,7 @@ from broker.core.frames import IceServer
 from broker.core.gate import Gate
 from broker.core.house import House, HouseRules
 from broker.core.refusals import Refusals
-from broker.policy.administration import RECOVERY_GROUP, Role
+from broker.policy.administration import BREAK_GLASS_GROUP, RECOVERY_GROUP, Role
 from broker.shell.alarm_hook import AlarmHook
 from broker.shell.bandwidth_meter import BandwidthMeter
 from broker.shell.data_lock import data_lock
@@ -157,11 +157,12 @@ async def running_edge(settings: Settings, parts: Parts) -> AsyncIterator[Edge]:
             metrics,
             read_clock,
             policy_file,
-            RecoveryAccounts(settings.emergency.recovery_accounts),
+            _local_accounts(settings),
             SecondFactors(settings.admin.second_factors),
             BandwidthMeter(driver.live_flows, media.counted, partial(_zones, driver)),
         )
-        stack.push_async_callback(edge.recovery.close)
+        for accounts in edge.local_accounts.values():
+            stack.push_async_callback(accounts.close)
         _watch(edge)
         start(metrics.measure_loop_lag())
         start(media.report(driver.submit))
@@ -275,15 +276,24 @@ def _driver(
 
 
 def _administrators(settings: Settings) -> dict[Role, str]:
-    """The directory group of each role that anybody has."""
+    """The group of each role that anybody has."""
     admin = settings.admin
     groups = {
         Role.OPERATOR: admin.operator_group,
         Role.POLICY_ADMINISTRATOR: admin.policy_administrator_group,
         Role.AUDITOR: admin.auditor_group,
+        Role.RECOVERY: RECOVERY_GROUP if settings.emergency.recovery_accounts else None,
+        Role.BREAK_GLASS: BREAK_GLASS_GROUP if admin.break_glass_account is not None else None,
     }
-    named = {role: group for role, group in groups.items() if group is not None}
-    return named | ({Role.RECOVERY: RECOVERY_GROUP} if settings.emergency.recovery_accounts else {})
+    return {role: group for role, group in groups.items() if group is not None}
+
+
+def _local_accounts(settings: Settings) -> dict[Role, LocalAccounts]:
+    glass = settings.admin.break_glass_account
+    return {
+        Role.RECOVERY: LocalAccounts(settings.emergency.recovery_accounts, RECOVERY_GROUP, "r-"),
+        Role.BREAK_GLASS: LocalAccounts(() if glass is None else (glass,), BREAK_GLASS_GROUP, "b-"),
+    }
 
 
 def _signer(parts: Parts) -> InvitationSigner:

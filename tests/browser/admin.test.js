@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 
-import { ACTIONS, age, bytes, eachWay, MAY_STOP, moment, PAGES, plain, ROLES, who } from "../../broker/web/protocol/admin.js";
+import { ACTIONS, age, bytes, eachWay, MAY_END, MAY_SET_POLICY, MAY_STOP, moment, PAGES, plain, ROLES, who } from "../../broker/web/protocol/admin.js";
 
 describe("figures", () => {
   test("ages are in the two largest units that say something", () => {
@@ -49,7 +49,13 @@ describe("roles", () => {
   });
 
   test("auditors look at a stop and press nothing", () => {
-    assert.deepEqual(MAY_STOP, ["operator", "policy_administrator", "recovery"]);
+    assert.deepEqual(MAY_STOP, ["operator", "policy_administrator", "recovery", "break_glass"]);
+  });
+
+  test("the break-glass account is shown what operators and policy administrators are, and does what they do", () => {
+    assert.deepEqual(new Set(PAGES.break_glass), new Set([...PAGES.operator, ...PAGES.policy_administrator]));
+    assert.deepEqual(MAY_END, ["operator", "break_glass"]);
+    assert.deepEqual(MAY_SET_POLICY, ["policy_administrator", "break_glass"]);
   });
 
   test("every action of the policy can be asked about and none of administration", () => {

@@ -3,6 +3,7 @@ of their second factor."""
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 from typing import Any
 
@@ -12,7 +13,7 @@ from playwright.async_api import Page, expect
 from config.sign_in import SignInSettings
 from tests.acceptance.authenticator import unused_code
 from tests.browser.conftest import ARTEFACTS, NARROW, WIDE, Browsing
-from tests.browser.test_console import password, records, second_factor
+from tests.browser.test_console import console, password, records, second_factor
 from tests.browser.visitor import is_not_wider_than_its_window, picture, sign_in
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -66,11 +67,40 @@ async def test_an_administrator_signs_in_with_a_code_that_is_good_once(
     assert (signed_in["notice_acknowledged"], signed_in["notice_sha256"]) == (True, notice_sha256())
 
     await page.get_by_role("button", name="Sign out").click()
+    await expect(page.get_by_text("You have signed out.")).to_be_visible()
     await page.get_by_label("I have read this notice").check()
     await fill(page, edge, "carol", code)
     await page.get_by_role("button", name="Sign in").click()
     await expect(page.get_by_role("alert").filter(has_text=REFUSED)).to_be_visible()
     assert len(records(edge, "admin.signed_in")) == 1
+
+
+async def test_whoever_breaks_the_glass_does_what_is_needed_and_everybody_sees_it(
+    browsing: Browsing, edge: dict[str, Any]
+) -> None:
+    auditor = await console(browsing, edge, "Auditor")
+    host = await browsing.open(edge["inside"])
+    await sign_in(host, "alice", password(edge, "alice"))
+    page = await browsing.open(edge["admin"])
+    await page.get_by_label("I have read this notice").check()
+    await page.get_by_label("Name", exact=True).fill(edge["break_glass"]["login"])
+    await page.get_by_label("Password").fill(edge["break_glass"]["password"])
+    await page.get_by_label("Role").select_option("Break-glass account")
+    await page.get_by_role("button", name="Sign in").click()
+    await expect(page.get_by_text("safe, break-glass account")).to_be_visible()
+    for shown in (page, auditor):
+        alarm = shown.locator("tg-alarms").get_by_text("Somebody signed in with the break-glass account.")
+        await expect(alarm.first).to_be_visible()
+    await picture(page, ARTEFACTS, "break-glass")
+    await picture(auditor, ARTEFACTS, "break-glass-auditor")
+    await expect(page.get_by_role("button", name="Apply")).to_be_visible()
+    await page.get_by_role("button", name="End the connection").first.click()
+    await page.locator("tg-sessions").get_by_role("button", name="now").click()
+    await expect(host.get_by_text("An operator of your organisation ended this.").first).to_be_visible()
+    async with asyncio.timeout(10):  # what narrows is entered soon, not at once
+        while not (ended := records(edge, "admin.session_ended")):
+            await page.wait_for_timeout(100)
+    assert ended[-1]["fields"]["role"] == "break_glass"
 
 
 @pytest.mark.parametrize("size", [WIDE, NARROW], ids=["1280", "390"])

@@ -30,6 +30,7 @@ GROUPS = {
     Role.POLICY_ADMINISTRATOR: "policy",
     Role.AUDITOR: "audit",
     Role.RECOVERY: "recovery",
+    Role.BREAK_GLASS: "glass",
 }
 ZONED = (
     OPEN_POLICY

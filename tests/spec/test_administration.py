@@ -21,7 +21,7 @@ from broker.core.events import (
 from broker.core.frames import CallEnded
 from broker.core.overview import live_sessions
 from broker.policy.administration import ACTIONS_OF_VIEW, Role, View, administration_policy
-from config.policy.action import ADMINISTRATION
+from config.policy.action import ADMINISTRATION, Action
 from config.policy.loading import load_policy
 from tests.spec.outcome import Outcome, effect
 from tests.spec.playbook import Playbook
@@ -32,6 +32,7 @@ GROUPS = {
     Role.POLICY_ADMINISTRATOR: "policy",
     Role.AUDITOR: "audit",
     Role.RECOVERY: "recovery",
+    Role.BREAK_GLASS: "glass",
 }
 SOURCE = Personal("10.7.9.9")
 ASKED = RequestId("r-asked")
@@ -95,12 +96,13 @@ def test_each_role_sees_what_its_action_gives(role: Role, view: View) -> None:
     person = play.insider("one", GROUPS[role])
     signs_in(play, person, role)
     own = {
-        "operator": "admin.operate",
-        "policy_administrator": "admin.set_policy",
-        "auditor": "admin.audit",
-        "recovery": "admin.emergency",
+        "operator": {"admin.operate"},
+        "policy_administrator": {"admin.set_policy"},
+        "auditor": {"admin.audit"},
+        "recovery": {"admin.emergency"},
+        "break_glass": {"admin.operate", "admin.set_policy"},
     }
-    assert is_done(looks(play, person, role, view)) is (own[role] in ACTIONS_OF_VIEW[view])
+    assert is_done(looks(play, person, role, view)) is bool(own[role] & set(ACTIONS_OF_VIEW[view]))
 
 
 def test_looking_is_on_record_once_for_each_sign_in_and_thing() -> None:
@@ -264,3 +266,27 @@ def test_a_sign_in_without_a_code_says_so() -> None:
     signed_in = with_code(play, play.insider("safe", "recovery"), None, Role.RECOVERY)
     assert signed_in.record("admin.signed_in").fields["method"] == "password"
     assert signed_in.openings[0].writes == ()
+
+
+# --- breaking the glass -------------------------------------------------------------------------------------
+
+
+def test_the_break_glass_account_ends_sessions_and_sets_the_policy_and_audits_nothing() -> None:
+    play = house()
+    safe = play.insider("safe", "glass")
+    signs_in(play, safe, Role.BREAK_GLASS)
+    assert is_done(looks(play, safe, Role.BREAK_GLASS, View.SESSIONS))
+    assert is_done(looks(play, safe, Role.BREAK_GLASS, View.POLICY_APPLY))
+    call_id = play.talking(play.person("ada"), play.person("bob"))
+    ended = ends(play, safe, Role.BREAK_GLASS, call_id)
+    assert ended.record("admin.session_ended").fields["role"] == "break_glass"
+    rules = administration_policy(load_policy(OPEN_POLICY.encode(), "t"), GROUPS).policy.rules
+    (own,) = (rule for rule in rules if rule.id == "admin.break_glass")
+    assert own.actions == {Action.ADMIN_OPERATE, Action.ADMIN_SET_POLICY, Action.ADMIN_EMERGENCY}
+
+
+def test_nobody_of_the_directory_is_the_break_glass_account() -> None:
+    play = house()
+    everything = play.insider("olga", "ops", "policy", "audit", "recovery")
+    assert signs_in(play, everything, Role.BREAK_GLASS).record_types == ["decision.denied"]
+    assert play.house.break_glass_used_at is None

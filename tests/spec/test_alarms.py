@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from auth.personal import Personal
 from auth.principal import PartyId
-from broker.core.alarms import CLOCK_STEADY_SECONDS, TABLE, AlarmRow, alarms_overview
+from broker.core.alarms import BREAK_GLASS_SECONDS, CLOCK_STEADY_SECONDS, TABLE, AlarmRow, alarms_overview
 from broker.core.clock import Now
-from broker.core.commands import SoundAlarm
+from broker.core.commands import RequestId, SoundAlarm
 from broker.core.events import (
+    AdminSignInProved,
+    AdminSignOutRequested,
     CertificateSeen,
     CommitFailed,
     DirectorySilent,
@@ -29,8 +32,9 @@ from broker.core.events import (
     StopLifted,
 )
 from broker.core.review import CLOCK_SECONDS
+from broker.policy.administration import Role
 from broker.policy.stop import ALL
-from tests.spec.button import found, stops
+from tests.spec.button import GROUPS, found, stops
 from tests.spec.outcome import Outcome
 from tests.spec.playbook import Playbook
 
@@ -176,6 +180,43 @@ def test_a_clock_that_only_drifts_is_no_alarm() -> None:
     for _ in range(100):
         play.now = Now(play.now.wall_ms + 40, play.now.monotonic_seconds)
         assert changes(looked(play)) == []
+
+
+def breaks_the_glass(play: Playbook, *, recorded: bool = True) -> None:
+    play.house.gate.administrators = GROUPS
+    play.house.gate.policy = play.house.gate.policy
+    safe = play.insider("safe", GROUPS[Role.BREAK_GLASS])
+    came = play >> AdminSignInProved(RequestId("r"), safe, Personal("10.7.9.9"), "t-safe", Role.BREAK_GLASS)
+    if not recorded:
+        play >> play.failed(came)
+
+
+def test_the_use_of_the_break_glass_account_is_an_alarm_for_an_hour_also_when_it_was_short() -> None:
+    play = started()
+    breaks_the_glass(play)
+    play >> AdminSignOutRequested("t-safe")
+    assert changes(looked(play)) == [("break_glass_used", "raised")]
+    assert [one["detail"] for one in alarms_overview(play.house)] == ["signed out"]
+    assert changes(looked(play, BREAK_GLASS_SECONDS - 10)) == []
+    assert changes(looked(play, 10)) == [("break_glass_used", "cleared")]
+
+
+def test_it_is_one_for_as_long_as_somebody_is_signed_in_with_it() -> None:
+    play = started()
+    play.house.rules = replace(play.house.rules, admin_sign_in_seconds=3 * BREAK_GLASS_SECONDS)
+    breaks_the_glass(play)
+    assert changes(looked(play)) == [("break_glass_used", "raised")]
+    assert changes(looked(play, 2 * BREAK_GLASS_SECONDS)) == []
+    assert [one["detail"] for one in alarms_overview(play.house)] == ["still signed in"]
+    looked(play, BREAK_GLASS_SECONDS)
+    assert changes(looked(play)) == [("break_glass_used", "cleared")]
+
+
+def test_who_breaks_the_glass_while_the_record_fails_gets_nowhere_and_is_an_alarm() -> None:
+    play = started()
+    breaks_the_glass(play, recorded=False)
+    assert play.house.admin_sign_ins == {}
+    assert ("break_glass_used", "raised") in changes(looked(play))
 
 
 def test_the_newest_alarm_comes_first() -> None:

@@ -216,7 +216,7 @@ def test_a_policy_that_comes_into_force_during_a_stop_opens_nothing() -> None:
 # --- the button ---------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("role", [Role.OPERATOR, Role.POLICY_ADMINISTRATOR, Role.RECOVERY])
+@pytest.mark.parametrize("role", [Role.OPERATOR, Role.POLICY_ADMINISTRATOR, Role.RECOVERY, Role.BREAK_GLASS])
 def test_an_administrator_stops_and_is_answered_at_once(role: Role) -> None:
     play = house()
     outcome = presses(play, admin(play, "olga", role))

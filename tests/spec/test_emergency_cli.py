@@ -16,7 +16,7 @@ import pytest
 from pydantic import SecretStr
 from typer.testing import CliRunner, Result
 
-from auth.recovery import RecoveryAccounts
+from auth.local_accounts import LocalAccounts
 from broker.cli import emergency_files
 from broker.cli.main import app
 from broker.shell.data_lock import data_lock
@@ -380,10 +380,12 @@ async def test_enrol_prints_a_line_that_the_settings_take_and_the_edge_knows() -
         result = CliRunner().invoke(app, ["emergency", "enrol", name], input=f"password of {name}\n")
         assert result.exit_code == 0
         lines.append(SecretStr(result.stdout.strip()))
-    accounts = RecoveryAccounts(EmergencySettings(recovery_accounts=tuple(lines)).recovery_accounts)
+    accounts = LocalAccounts(
+        EmergencySettings(recovery_accounts=tuple(lines)).recovery_accounts, "group", "r-"
+    )
     try:
-        assert await accounts.check("anna", "password of anna", "group") is not None
-        assert await accounts.check("anna", "password of b-2", "group") is None
+        assert await accounts.check("anna", "password of anna") is not None
+        assert await accounts.check("anna", "password of b-2") is None
     finally:
         await accounts.close()
 

@@ -99,7 +99,9 @@ def lifted(play: Playbook, outcome: Outcome) -> bool:
     return bool(scopes)
 
 
-@pytest.mark.parametrize("second", [Role.OPERATOR, Role.POLICY_ADMINISTRATOR, Role.RECOVERY])
+@pytest.mark.parametrize(
+    "second", [Role.OPERATOR, Role.POLICY_ADMINISTRATOR, Role.RECOVERY, Role.BREAK_GLASS]
+)
 def test_two_people_lift_a_stop_and_it_holds_until_that_is_on_record(second: Role) -> None:
     play = house()
     stops(play, found())

@@ -16,7 +16,7 @@ from auth.tokens import token_digest
 from broker.core.commands import ReplyRefused, RequestId
 from broker.core.errors import DIRECTORY_UNAVAILABLE, EDGE_BUSY, NOT_SIGNED_IN, SIGN_IN_REFUSED
 from broker.core.events import AdminSignInProved, AdminSignOutRequested, AdminViewRequested
-from broker.policy.administration import RECOVERY_GROUP, Role, View
+from broker.policy.administration import Role, View
 from broker.shell.facts import insider_of
 from broker.shell.gateway.edge import Edge, fresh_id
 from broker.shell.gateway.http import Body, RefusedError, read_body, refused_answer, source_of
@@ -72,7 +72,7 @@ class AdminDoor:
         notice = acknowledged(self._edge.settings.sign_in.notice_text, body.notice_acknowledged)
         source = source_of(request)
         # An account of the settings is throttled apart from a login of that name.
-        kind = "recovery account " if body.role is Role.RECOVERY else ""
+        kind = f"{body.role} account " if body.role in self._edge.local_accounts else ""
         attempt = Attempt.begin(self._edge, kind + body.login, source)
         insider, code_step = await self._proved(body, attempt)
         token = fresh_token()
@@ -102,25 +102,26 @@ class AdminDoor:
         if factors.enrolled(login):
             if code_step is None:
                 raise await attempt.wrong("code")
-        elif body.role is not Role.RECOVERY:
+        elif body.role not in self._edge.local_accounts:
             log.warning("admin.not_enrolled", role=body.role.value)
             raise await attempt.wrong("not_enrolled")
         return insider, code_step
 
     async def _of_password(self, body: AdminSignInBody, attempt: Attempt) -> tuple[Insider | None, str, str]:
-        """Whose password it is, by the directory or, for recovery, by the settings; the login by which a code
-        would be theirs; and what became of the password."""
-        if body.role is not Role.RECOVERY:
+        """Whose password it is, by the directory or the settings; the login by which a code would be theirs;
+        and what became of the password."""
+        accounts = self._edge.local_accounts.get(body.role)
+        if accounts is None:
             check = await attempt.ask_directory(body.login, body.password)
             entry, person = check.entry, vouched_for(check)
             login = entry.login.reveal() if entry is not None else body.login
             return insider_of(person) if person is not None else None, login, check.outcome.value
         try:
-            insider = await self._edge.recovery.check(body.login, body.password, RECOVERY_GROUP)
+            insider = await accounts.check(body.login, body.password)
         except DirectoryUnavailable:
             attempt.no_guess()
             raise RefusedError(EDGE_BUSY) from None
-        return insider, body.login, "recovery"
+        return insider, body.login, body.role.value
 
     async def sign_out(self, request: web.Request) -> web.Response:
         """The token is worth nothing any more."""
@@ -158,10 +159,11 @@ class AdminDoor:
         return digest, insider, signed_in.role
 
     async def person(self, party: PartyId, role: Role) -> Insider | None:
-        """Who acts in this role, as the directory or, for recovery, the settings know them now. Raises
-        RefusedError where it does not answer."""
-        if role is Role.RECOVERY:
-            return self._edge.recovery.get(party, RECOVERY_GROUP)
+        """Who acts in this role, as the directory or the settings know them now. Raises RefusedError where it
+        does not answer."""
+        accounts = self._edge.local_accounts.get(role)
+        if accounts is not None:
+            return accounts.get(party)
         try:
             async with asyncio.timeout(DIRECTORY_SECONDS):
                 return await self._edge.facts.insider(party)

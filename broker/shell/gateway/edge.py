@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from auth.directory import Directory
 from auth.invitation import InvitationSigner
+from auth.local_accounts import LocalAccounts
 from auth.personal import Personal
-from auth.recovery import RecoveryAccounts
 from auth.second_factor import SecondFactors
 from auth.throttle import FailureTable, SignInThrottle
 from broker.core.clock import Now
 from broker.core.commands import ReplyRefused, RequestId
 from broker.core.events import EmergencyRequested, EntryRefused, Event, SessionEndRequested
+from broker.policy.administration import Role
 from broker.shell.bandwidth_meter import BandwidthMeter
 from broker.shell.driver import Driver
 from broker.shell.effects import Effects
@@ -52,7 +53,8 @@ class Edge:
     clock: Callable[[], Now]
     policy_file: PolicyFile | None
     """None where the settings name no file: then the policy cannot be replaced."""
-    recovery: RecoveryAccounts
+    local_accounts: Mapping[Role, LocalAccounts]
+    """Of the roles that the settings give by themselves, not groups of the directory."""
     second_factors: SecondFactors
     bandwidth: BandwidthMeter
     limiter: SourceLimiter = field(

@@ -4,7 +4,7 @@
  * @import {Applied, Checked, PolicyState} from "../protocol/admin.js"
  */
 
-import { moment, plain } from "../protocol/admin.js";
+import { MAY_SET_POLICY, moment, plain } from "../protocol/admin.js";
 import { get, post } from "../protocol/http.js";
 import { AdminPage, cell, table } from "./admin-page.js";
 import { button, make } from "./markup.js";
@@ -33,7 +33,7 @@ class Policy extends AdminPage {
   }
 
   get #maySet() {
-    return this.role === "policy_administrator";
+    return this.role !== null && MAY_SET_POLICY.includes(this.role);
   }
 
   async #refresh() {

@@ -4,7 +4,7 @@
  * @import {LiveSession} from "../protocol/admin.js"
  */
 
-import { age, eachWay, plain, who } from "../protocol/admin.js";
+import { age, eachWay, MAY_END, plain, who } from "../protocol/admin.js";
 import { get, post } from "../protocol/http.js";
 import { AdminPage, cell, table } from "./admin-page.js";
 import { button, make, setText, showList } from "./markup.js";
@@ -29,7 +29,7 @@ class Sessions extends AdminPage {
   }
 
   get #mayEnd() {
-    return this.role === "operator";
+    return this.role !== null && MAY_END.includes(this.role);
   }
 
   async #refresh() {

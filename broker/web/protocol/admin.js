@@ -1,7 +1,7 @@
 /**
  * What the admin listener says, and the words for it. Names and rules in it may come from anywhere.
  *
- * @typedef {"operator" | "policy_administrator" | "auditor" | "recovery"} Role
+ * @typedef {"operator" | "policy_administrator" | "auditor" | "recovery" | "break_glass"} Role
  * @typedef {{role: string, party: string, name: string, login: string | null, kind: "insider" | "guest",
  *   zone: string | null, transport: string | null}} LiveParty
  * @typedef {{a_to_b: number, b_to_a: number}} EachWay
@@ -27,6 +27,7 @@ export const ROLES = {
   policy_administrator: "Policy administrator",
   auditor: "Auditor",
   recovery: "Recovery account",
+  break_glass: "Break-glass account",
 };
 
 /** @type {Record<Role, string[]>} */
@@ -35,10 +36,17 @@ export const PAGES = {
   policy_administrator: ["tg-alarms", "tg-emergency", "tg-bandwidth", "tg-policy", "tg-explain", "tg-replay"],
   auditor: ["tg-alarms", "tg-emergency", "tg-sessions", "tg-bandwidth", "tg-policy", "tg-explain", "tg-replay"],
   recovery: ["tg-alarms", "tg-emergency"],
+  break_glass: ["tg-alarms", "tg-emergency", "tg-sessions", "tg-bandwidth", "tg-policy", "tg-explain", "tg-replay"],
 };
 
 /** @type {Role[]} */
-export const MAY_STOP = ["operator", "policy_administrator", "recovery"];
+export const MAY_STOP = ["operator", "policy_administrator", "recovery", "break_glass"];
+
+/** @type {Role[]} */
+export const MAY_END = ["operator", "break_glass"];
+
+/** @type {Role[]} */
+export const MAY_SET_POLICY = ["policy_administrator", "break_glass"];
 
 export const ACTIONS = ["edge.signin", "edge.join", "guest.invite", "guest.admit", "presence.see", "chat.send", "call.audio",
   "call.video", "screen.share"];
