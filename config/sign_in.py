@@ -34,7 +34,7 @@ class SignInSettings(Section):
         json_schema_extra={"unit": "sign-ins"},
     )
     max_failures_per_login: int = Field(
-        default=5,
+        default=4,
         ge=1,
         le=100,
         description="Wrong passwords for one login within the window before further attempts are refused "
@@ -43,7 +43,7 @@ class SignInSettings(Section):
         json_schema_extra={"unit": "failures"},
     )
     failure_window_seconds: int = Field(
-        default=300,
+        default=1800,
         ge=10,
         le=86400,
         description="How long a wrong password counts, also across restarts. Must be no shorter than "
@@ -51,7 +51,7 @@ class SignInSettings(Section):
         json_schema_extra={"unit": "seconds"},
     )
     max_failures_per_source: int = Field(
-        default=50,
+        default=100,
         ge=1,
         le=10000,
         description="Wrong passwords from one source within the window before further attempts are refused.",

@@ -16,7 +16,7 @@ from tests.edge.bench_house import password_of, with_house
 from tests.edge.edge_bench import Bench, edge_bench, running_bench, until
 from tests.edge.record_faults import failing_commits, full_disk, held_commits
 
-ALLOWED = 5
+ALLOWED = 4
 """Wrong passwords for one login within the window, as the settings have it by default."""
 FAULTS = {"broken": failing_commits, "full": full_disk}
 
