@@ -24,12 +24,14 @@ from broker.policy.stop import Scope, Stop
 
 @dataclass(frozen=True, slots=True)
 class SignInProved:
-    """The directory accepted a password. `token_digest` is of the token that waits with the request."""
+    """The directory accepted a password. `token_digest` is of the token that waits with the request, `prefix`
+    the network that `source` is in."""
 
     request_id: RequestId
     insider: Insider
     source: Personal
     token_digest: str
+    prefix: Personal
     notice_sha256: str | None = None
     """Of the notice that they acknowledged, in hex; None where there was none."""
 

@@ -249,8 +249,8 @@ class SignInInfo(Frame):
     """One of the person's own sign-ins. Times are Unix seconds."""
 
     sign_in_id: Id
-    address: str
-    """Where it came from."""
+    network: str
+    """Where it came from: the /24 or /48 of its address."""
     program: str
     """What the last program to use it said of itself; empty where none has."""
     began_at: int

@@ -57,7 +57,7 @@ def sign_in(house: House, event: SignInProved, now: Now) -> list[Command]:
         replaced += end(house, other, "replaced", SIGN_IN_REPLACED)
     expires_at = now.wall_seconds + house.rules.sign_in_seconds
     kept = StoredSignIn(
-        f"s-{house.ids()}", digest, party, event.source, "", now.wall_seconds, now.wall_seconds, expires_at
+        f"s-{house.ids()}", digest, party, event.prefix, "", now.wall_seconds, now.wall_seconds, expires_at
     )
     begin(house, kept, now)
     record = draft(
@@ -194,7 +194,7 @@ def _told(house: House, connection: Connection, ref: str, now: Now) -> Tell:
     own = [
         SignInInfo(
             sign_in_id=each.kept.sign_in_id,
-            address=each.kept.source.reveal(),
+            network=each.kept.prefix.reveal(),
             program=each.kept.program,
             began_at=each.kept.began_at_unix_seconds,
             used_at=each.kept.used_at_unix_seconds,

@@ -45,8 +45,8 @@ class StoredSignIn:
     sign_in_id: str
     token_digest: str
     party: PartyId
-    source: Personal
-    """The address it came from."""
+    prefix: Personal
+    """The network it came from."""
     program: str
     """What the last program to use it said of itself; empty where none has."""
     began_at_unix_seconds: int

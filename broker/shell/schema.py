@@ -13,7 +13,7 @@ SIGN_INS = Table(
     Column("token_digest", String(64), primary_key=True),
     Column("sign_in_id", String(64), nullable=False, unique=True),
     Column("party", String(128), nullable=False),
-    Column("source", String(64), nullable=False),
+    Column("prefix", String(64), nullable=False),
     Column("program", Text, nullable=False),
     Column("began_at", BigInteger, nullable=False),
     Column("used_at", BigInteger, nullable=False),

@@ -206,7 +206,7 @@ class Store:
                     row.sign_in_id,
                     row.token_digest,
                     PartyId(row.party),
-                    Personal(row.source),
+                    Personal(row.prefix),
                     row.program,
                     row.began_at,
                     row.used_at,
@@ -258,7 +258,7 @@ def _write(connection: Connection, write: c.Write) -> None:
             row = {
                 "sign_in_id": kept.sign_in_id,
                 "party": kept.party,
-                "source": kept.source.reveal(),
+                "prefix": kept.prefix.reveal(),
                 "program": kept.program,
                 "began_at": kept.began_at_unix_seconds,
                 "used_at": kept.used_at_unix_seconds,

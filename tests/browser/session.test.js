@@ -67,8 +67,8 @@ describe("the program", () => {
 });
 
 describe("where one is signed in", () => {
-  const info = (/** @type {string} */ sign_in_id, /** @type {string} */ address) =>
-    ({ sign_in_id, address, program: "", began_at: 1, used_at: 1, expires_at: 2, in_use: false, this_one: false });
+  const info = (/** @type {string} */ sign_in_id, /** @type {string} */ network) =>
+    ({ sign_in_id, network, program: "", began_at: 1, used_at: 1, expires_at: 2, in_use: false, this_one: false });
 
   test("is asked for, and ended, at the edge", () => {
     const play = insider();
@@ -80,11 +80,11 @@ describe("where one is signed in", () => {
 
   test("is what the edge last said, and each end is told", () => {
     const play = insider();
-    const [desk, train] = [info("s-1", "192.0.2.1"), info("s-2", "198.51.100.7")];
+    const [desk, train] = [info("s-1", "192.0.2.0/24"), info("s-2", "198.51.100.0/24")];
     assert.deepEqual(play.tell({ type: "sign_ins", ref: "1", sign_ins: [desk, train] }), []);
     assert.deepEqual(play.state.sign_ins, [desk, train]);
     const commands = play.tell({ type: "sign_ins", ref: "2", sign_ins: [desk] });
-    assert.deepEqual(spoken(commands), ["The sign-in from 198.51.100.7 has ended."]);
+    assert.deepEqual(spoken(commands), ["The sign-in from 198.51.100.0/24 has ended."]);
     assert.deepEqual(play.state.sign_ins, [desk]);
   });
 

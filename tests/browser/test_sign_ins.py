@@ -44,7 +44,7 @@ async def test_a_person_ends_their_sign_in_on_another_page(browsing: Browsing, e
     await expect(rows).to_have_count(2)
     await expect(rows.filter(has_text="This one")).to_have_count(1)
     await expect(rows.filter(has_text="This one").get_by_role("button")).to_have_count(0)
-    await page.get_by_role("button", name="End the sign-in from 127.0.0.1").click()
+    await page.get_by_role("button", name="End the sign-in from 127.0.0.0/24").click()
     await expect(rows).to_have_count(1)
     await expect(page.get_by_role("button", name="End all others")).to_be_hidden()
     await expect(left_open.get_by_text("This sign-in was ended from another of yours.")).to_be_visible()

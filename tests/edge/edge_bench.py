@@ -38,7 +38,7 @@ from broker.shell.gateway.edge import Edge, fresh_id
 from broker.shell.gateway.token import fresh_token
 from broker.shell.parts import load_parts
 from broker.shell.serve import read_clock, running_edge
-from broker.shell.source import SourceLimiter
+from broker.shell.source import SourceLimiter, source_prefix
 from tests.edge.bench_house import (
     GUEST_NAME,
     LOCAL,
@@ -151,7 +151,8 @@ class Bench:
         """A sign-in's token without the cost of a password: the core decides and records as always."""
         entry = next(e for e in await self.edge.directory.list_entries(100) if e.login.reveal() == login)
         token, request_id = fresh_token(), RequestId(f"r-{fresh_id()}")
-        event = SignInProved(request_id, insider_of(entry), Personal(source), token_digest(token))
+        prefix = Personal(source_prefix(source))
+        event = SignInProved(request_id, insider_of(entry), Personal(source), token_digest(token), prefix)
         assert await self.edge.ask(request_id, event) is None
         return token
 

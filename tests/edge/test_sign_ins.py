@@ -68,7 +68,7 @@ async def test_a_restart_forgets_no_sign_in_but_those_that_were_over(tmp_path: P
         assert not await known(bench, ended)
         async with join(bench.inside, token, bench.tls) as alice:
             (only,) = await alice.sign_ins.own()
-            assert (only.address, only.this_one, only.in_use) == ("127.1.2.3", True, True)
+            assert (only.network, only.this_one, only.in_use) == ("127.1.2.0/24", True, True)
     with sqlite3.connect(house.database) as database:
         database.execute("UPDATE sign_ins SET used_at = used_at - 3600")
     async with running_bench(house) as bench:
@@ -89,9 +89,9 @@ async def test_people_see_and_end_their_own_sign_ins_and_nobody_elses(tmp_path: 
             assert his.program == "\x1b[31mtool 9"
             with pytest.raises(EdgeRefused, match="UNKNOWN_SIGN_IN"):
                 await alice.sign_ins.revoke(his.sign_in_id)
-            own = {each.address: each for each in await alice.sign_ins.own()}
-            assert set(own) == {"127.0.0.1", "127.3.3.3"}
-            left = await alice.sign_ins.revoke(own["127.3.3.3"].sign_in_id)
+            own = {each.network: each for each in await alice.sign_ins.own()}
+            assert set(own) == {"127.0.0.0/24", "127.3.3.0/24"}
+            left = await alice.sign_ins.revoke(own["127.3.3.0/24"].sign_in_id)
             assert [each.this_one for each in left] == [True]
             assert await lost.closed() == 4401
             assert lost.frames[-1]["code"] == "SIGN_IN_REVOKED"
@@ -131,6 +131,6 @@ async def test_a_sign_in_over_http_is_listed_with_where_it_came_from(tmp_path: P
         answer = await bench.post_sign_in("alice", password_of("alice"), source="127.4.4.4", bearer=True)
         async with join(bench.inside, str(answer.json["token"]), bench.tls) as alice:
             (only,) = await alice.sign_ins.own()
-            assert only.address == "127.4.4.4"
+            assert only.network == "127.4.4.0/24"
             assert only.program.startswith("turngate-python ")
             assert only.expires_at - only.began_at == bench.house.settings.sign_in.session_seconds

@@ -263,8 +263,8 @@ class World:
         if b % 2:
             self.run(e.EntryRefused("auth.refused", "wrong", Personal(f"10.7.{a % 20}.0/24")))
         else:
-            insider = self.play.insider(NAMES[a % len(NAMES)])
-            self.run(e.SignInProved(RequestId("r"), insider, Personal("10.7.0.1"), f"d-{len(self.scopes)}"))
+            insider, source = self.play.insider(NAMES[a % len(NAMES)]), Personal("10.7.0.1")
+            self.run(e.SignInProved(RequestId("r"), insider, source, f"d-{len(self.scopes)}", source))
 
     def somebody_is_deleted(self, a: int, b: int) -> None:
         party = PartyId(f"u-{NAMES[a % len(NAMES)]}")

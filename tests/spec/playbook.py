@@ -164,9 +164,9 @@ class Playbook:
             self.signs_in(principal, token)
         return Client(self, ConnectionId(f"n-{number}"), principal, source, token)
 
-    def signs_in(self, insider: Insider, token: str, source: str = "10.7.0.9") -> StoredSignIn:
+    def signs_in(self, insider: Insider, token: str, prefix: str = "10.7.0.0/24") -> StoredSignIn:
         self._tokens.add(token)
-        return signed_in(self.house, insider.party, token, self.now, source)
+        return signed_in(self.house, insider.party, token, self.now, prefix)
 
     def person(self, name: str, *groups: str) -> Client:
         """An insider with a connection that has said hello."""

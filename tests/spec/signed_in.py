@@ -10,10 +10,12 @@ from broker.core.house import House
 from broker.core.stored import StoredSignIn
 
 
-def signed_in(house: House, party: PartyId, token: str, now: Now, source: str = "10.7.0.9") -> StoredSignIn:
+def signed_in(
+    house: House, party: PartyId, token: str, now: Now, prefix: str = "10.7.0.0/24"
+) -> StoredSignIn:
     """Begun now, and good for as long as any."""
     began = now.wall_seconds
     ends = began + house.rules.sign_in_seconds
-    kept = StoredSignIn(f"s-{token}", token, party, Personal(source), "", began, began, ends)
+    kept = StoredSignIn(f"s-{token}", token, party, Personal(prefix), "", began, began, ends)
     signing_in.begin(house, kept, now)
     return kept

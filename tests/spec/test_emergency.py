@@ -126,7 +126,7 @@ def test_what_waits_for_its_record_when_a_stop_comes_is_never_let_out() -> None:
     play = house()
     ada, bob = play.person("ada"), play.person("bob")
     rings = play >> ada.says(CallInvite(ref="1", to=bob.party, media=["audio"]))
-    sign_in = play >> SignInProved(RequestId("r-1"), play.insider("eve"), SOURCE, "t-eve")
+    sign_in = play >> SignInProved(RequestId("r-1"), play.insider("eve"), SOURCE, "t-eve", SOURCE)
     assert all(play.house.gate.recorded(o, Receipt(1, 1)) for o in (*rings.openings, *sign_in.openings))
     outcome = stops(play, found())
     assert rings.openings[0].scope in outcome.ended_scopes
@@ -170,7 +170,9 @@ def test_while_everything_is_stopped_nobody_signs_in_connects_or_joins() -> None
     host = play.person("ada")
     invitation = play.invitation(host)
     stops(play, found())
-    assert refusal(play >> SignInProved(ASKED, play.insider("eve"), SOURCE, "t-eve")) == "EMERGENCY_STOP"
+    assert (
+        refusal(play >> SignInProved(ASKED, play.insider("eve"), SOURCE, "t-eve", SOURCE)) == "EMERGENCY_STOP"
+    )
     assert refusal(play >> play.redeems(invitation, host.insider)) == "EMERGENCY_STOP"
     again = play.connects(host.insider, "t-new")
     assert stopped(again) in (play >> again.arrives()).effects
@@ -179,7 +181,9 @@ def test_while_everything_is_stopped_nobody_signs_in_connects_or_joins() -> None
 def test_the_decision_says_what_was_asked_and_that_no_rule_was_the_reason() -> None:
     play = house()
     stops(play, found())
-    record = (play >> SignInProved(ASKED, play.insider("eve"), SOURCE, "t-eve")).record("decision.denied")
+    record = (play >> SignInProved(ASKED, play.insider("eve"), SOURCE, "t-eve", SOURCE)).record(
+        "decision.denied"
+    )
     (decision,) = cast("list[dict[str, Any]]", record.fields["decisions"])
     assert (decision["code"], decision["effect"]) == (Code.STOPPED, "deny")
     assert decision["determining_rules"] == []
@@ -210,7 +214,9 @@ def test_a_policy_that_comes_into_force_during_a_stop_opens_nothing() -> None:
     stops(play, found())
     outcome = play >> PolicyApplied(PolicyIndex(load_policy(OPEN_POLICY, "new")), "console")
     assert outcome.openings == []
-    assert refusal(play >> SignInProved(ASKED, play.insider("eve"), SOURCE, "t-eve")) == "EMERGENCY_STOP"
+    assert (
+        refusal(play >> SignInProved(ASKED, play.insider("eve"), SOURCE, "t-eve", SOURCE)) == "EMERGENCY_STOP"
+    )
 
 
 # --- the button ---------------------------------------------------------------------------------------------

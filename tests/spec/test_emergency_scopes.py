@@ -66,7 +66,7 @@ def test_a_stop_of_one_person_is_by_login_or_id_and_ends_their_sign_ins_everywhe
     assert EndSignInsOf(ada.party) in outcome.writes
     closed = {e.connection_id for e in outcome.effects if isinstance(e, CloseConnection)}
     assert closed == {ada.connection_id}
-    assert refusal(play >> SignInProved(ASKED, ada.insider, SOURCE, "t-2")) == "EMERGENCY_STOP"
+    assert refusal(play >> SignInProved(ASKED, ada.insider, SOURCE, "t-2", SOURCE)) == "EMERGENCY_STOP"
     assert is_denied(play >> bob.says(CallInvite(ref="2", to=ada.party, media=["audio"])), bob)
     assert play.talking(bob, eve)
 

@@ -358,7 +358,7 @@ def test_a_door_that_is_denied_opens_nothing() -> None:
     invitation_id = play.invitation(ada)
     guest = play.connects(play.redeemed(play.invitation(ada), ada))
     play.decide_by = deny_everything
-    proved = SignInProved("r-1", ada.insider, ada.source, "digest")  # type: ignore[arg-type]
+    proved = SignInProved("r-1", ada.insider, ada.source, "digest", ada.source)  # type: ignore[arg-type]
     late = play.connects(ada.principal)
     for event in (proved, play.redeems(invitation_id, ada.insider), late.arrives(), guest.arrives()):
         outcome = play >> event

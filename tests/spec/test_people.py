@@ -117,7 +117,7 @@ def test_the_other_side_is_not_told_what_became_of_an_account() -> None:
 def test_a_sign_in_that_nobody_uses_ends_too_and_its_token_opens_nothing_any_more() -> None:
     play = Playbook()
     ada = play.insider("ada")
-    play >> SignInProved(RequestId("r-1"), ada, Personal("10.7.0.1"), "d" * 64)
+    play >> SignInProved(RequestId("r-1"), ada, Personal("10.7.0.1"), "d" * 64, Personal("10.7.0.0/24"))
     assert watched(play.house) == {ada.party: None}
     outcome = play >> PeopleRead(1, ended=((ada.party, "disabled"),))
     assert outcome.record("auth.ended").fields["reason"] == "account_disabled"

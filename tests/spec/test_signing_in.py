@@ -36,6 +36,7 @@ from tests.spec.outcome import Outcome, effect
 from tests.spec.playbook import RULES, START_WALL_SECONDS, Client, Playbook
 
 HOUR = 3600
+NETWORK = Personal("10.7.0.0/24")
 IDLE = replace(RULES, sign_in_seconds=12 * HOUR, sign_in_idle_seconds=HOUR, max_sign_ins_per_person=3)
 
 
@@ -55,7 +56,7 @@ def listed(play: Playbook, client: Client) -> list[SignInInfo]:
 
 
 def proved(play: Playbook, name: str = "ada") -> SignInProved:
-    return SignInProved(RequestId("r-1"), play.insider(name), Personal("10.7.0.1"), "digest")
+    return SignInProved(RequestId("r-1"), play.insider(name), Personal("10.7.0.1"), "digest", NETWORK)
 
 
 def test_a_sign_in_is_recorded_and_stored_before_the_token_is_worth_anything() -> None:
@@ -70,7 +71,7 @@ def test_a_sign_in_is_recorded_and_stored_before_the_token_is_worth_anything() -
     (write,) = outcome.writes
     assert isinstance(write, SaveSignIn)
     kept = write.sign_in
-    assert (kept.token_digest, kept.party, kept.source) == ("digest", "u-ada", Personal("10.7.0.1"))
+    assert (kept.token_digest, kept.party, kept.prefix) == ("digest", "u-ada", NETWORK)
     assert (kept.began_at_unix_seconds, kept.expires_at_unix_seconds) == (START_WALL_SECONDS, until)
     assert record.fields["sign_in"] == kept.sign_in_id
     assert "digest" not in kept.sign_in_id
@@ -281,7 +282,9 @@ def test_a_clock_that_was_set_back_makes_no_sign_in_last_longer_than_any_may() -
 
 
 def again(play: Playbook, token: str) -> Outcome:
-    return play >> SignInProved(RequestId(f"r-{token}"), play.insider("ada"), Personal("10.7.0.2"), token)
+    return play >> SignInProved(
+        RequestId(f"r-{token}"), play.insider("ada"), Personal("10.7.0.2"), token, NETWORK
+    )
 
 
 def test_the_record_of_a_sign_in_says_how_many_others_there_are() -> None:
@@ -330,12 +333,12 @@ def test_people_see_where_they_are_signed_in_and_nobody_else() -> None:
     play = house()
     ada, bob = play.person("ada"), play.person("bob")
     play.wait(60)
-    other = play.signs_in(ada.insider, "other", source="10.7.0.77")
+    other = play.signs_in(ada.insider, "other", prefix="10.7.77.0/24")
     play.wait(60)
     used, unused = listed(play, ada)
     assert (used.this_one, used.in_use, used.program) == (True, True, "playbook 1")
     assert (unused.this_one, unused.in_use, unused.program) == (False, False, "")
-    assert (unused.sign_in_id, unused.address) == (other.sign_in_id, "10.7.0.77")
+    assert (unused.sign_in_id, unused.network) == (other.sign_in_id, "10.7.77.0/24")
     assert unused.began_at == unused.used_at == START_WALL_SECONDS + 60
     assert unused.expires_at == START_WALL_SECONDS + 60 + 12 * HOUR
     assert [each.sign_in_id for each in listed(play, bob)] == ["s-t-u-bob"]

@@ -225,7 +225,7 @@ def test_one_impossible_entry_fails_alone(bench: Bench) -> None:
     bench.writer.put(0, note())
     assert bench.disk.entered.acquire(timeout=WAIT_SECONDS)
     one, other = (
-        SaveSignIn(StoredSignIn("s-1", digest, PartyId("u-1"), Personal("192.0.2.1"), "", 1, 1, 1))
+        SaveSignIn(StoredSignIn("s-1", digest, PartyId("u-1"), Personal("192.0.2.0/24"), "", 1, 1, 1))
         for digest in ("one", "other")
     )
     bench.writer.put(1, Entry(1, note().records, (one, other)))

@@ -22,6 +22,7 @@ from broker.shell.gateway.pages import Pages
 from broker.shell.gateway.password import Attempt, vouched_for
 from broker.shell.gateway.socket import serve_socket
 from broker.shell.gateway.token import INSIDE_COOKIE, digest_from, fresh_token, hand_over, take_back
+from broker.shell.source import source_prefix
 
 
 class SignInBody(Body):
@@ -54,7 +55,8 @@ def inside_app(edge: Edge, pages: Pages) -> web.Application:
         token = fresh_token()
         request_id = RequestId(f"r-{fresh_id()}")
         digest = token_digest(token)
-        event = SignInProved(request_id, insider_of(entry), Personal(source), digest, notice)
+        prefix = Personal(source_prefix(source))
+        event = SignInProved(request_id, insider_of(entry), Personal(source), digest, prefix, notice)
         refused = await edge.ask(request_id, event)
         if refused is not None:
             return refused_answer(refused)

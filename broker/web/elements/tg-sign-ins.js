@@ -33,15 +33,15 @@ class SignIns extends ClientElement {
   }
 
   /** @param {SignInInfo} info */
-  #row({ sign_in_id, address, program, began_at, used_at, in_use, this_one }) {
+  #row({ sign_in_id, network, program, began_at, used_at, in_use, this_one }) {
     const end = () => this.#ask({ event: "sign_ins.end", ref: crypto.randomUUID(), sign_in_id });
     const badge = this_one ? make("span", { class: "badge" }, "This one") : null;
-    const ending = this_one ? null : button("End", end, { class: "small", "aria-label": `End the sign-in from ${address}` });
+    const ending = this_one ? null : button("End", end, { class: "small", "aria-label": `End the sign-in from ${network}` });
     const use = in_use ? ", in use now" : program === "" ? "" : `, last used ${moment(used_at)}`;
     return make("li", {},
       make("span", { class: "who" },
         make("span", {}, make("bdi", { class: "name" }, programWords(program)), badge),
-        make("span", { class: "soft" }, `from ${address} since ${moment(began_at)}${use}`)),
+        make("span", { class: "soft" }, `from ${network} since ${moment(began_at)}${use}`)),
       ending,
     );
   }

@@ -298,7 +298,7 @@
 /** One of the person's own sign-ins. Times are Unix seconds.
  * @typedef {object} SignInInfo
  * @property {string} sign_in_id
- * @property {string} address
+ * @property {string} network
  * @property {string} program
  * @property {number} began_at
  * @property {number} used_at

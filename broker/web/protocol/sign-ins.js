@@ -14,7 +14,7 @@ import { announce } from "./state.js";
  */
 export function told(state, { sign_ins }) {
   const ended = state.sign_ins.filter(({ sign_in_id }) => !sign_ins.some((left) => left.sign_in_id === sign_in_id));
-  return [{ ...state, sign_ins }, ended.map(({ address }) => announce(`The sign-in from ${address} has ended.`))];
+  return [{ ...state, sign_ins }, ended.map(({ network }) => announce(`The sign-in from ${network} has ended.`))];
 }
 
 /**
