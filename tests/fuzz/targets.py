@@ -152,13 +152,13 @@ def latch(data: bytes) -> None:
 
 
 def second_factor(data: bytes) -> None:
-    """The line of a settings file: a login that a terminal can show and at least 128 bits, or no account."""
+    """The line of a settings file: a login that a terminal can show and at least 112 bits, or no account."""
     try:
         login, codes = parse_account(data.decode(errors="replace"))
     except SecondFactorError:
         return
     assert login.isprintable()
-    assert len(codes.byte_secret()) >= 16
+    assert len(codes.byte_secret()) >= 14
     assert parse_account(account_line(login, codes.secret))[0] == login
 
 

@@ -24,7 +24,7 @@ def test_a_line_is_an_account_or_its_one_error(line: str) -> None:
         return
     assert line == account_line(login, codes.secret)
     assert login.isprintable()
-    assert len(codes.byte_secret()) >= 16
+    assert len(codes.byte_secret()) >= 14
     SecondFactors([SecretStr(line)])
 
 

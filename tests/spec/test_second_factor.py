@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from pydantic import SecretStr
 
+from auth import second_factor
 from auth.second_factor import (
     SecondFactorError,
     SecondFactors,
@@ -54,6 +55,11 @@ def test_a_code_is_good_for_its_own_login_alone(login: str) -> None:
     assert CAROL.step_of(login, code_at(RFC_6238_KEY, NOW), NOW) is None
 
 
+def test_nobody_has_the_codes_that_an_unknown_login_is_compared_with(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(second_factor, "new_secret", lambda: OTHERS_KEY)
+    assert factors().step_of("carol", code_at(OTHERS_KEY, NOW), NOW) is None
+
+
 def test_an_app_may_show_a_code_in_groups() -> None:
     code = code_at(RFC_6238_KEY, NOW)
     assert CAROL.step_of("carol", f"{code[:3]} {code[3:]}", NOW) == NOW // 30
@@ -92,6 +98,7 @@ def test_a_clock_before_1970_has_no_codes() -> None:
         f"ca\x1b[2Jrol:{RFC_6238_KEY}",
         f"{'x' * 257}:{RFC_6238_KEY}",
         "carol:JBSWY3DPEHPK3PXP",
+        f"carol:{'A' * 21}",
         "carol:0123456789abcdef0123456789abcdef",
         f"carol:{'A' * 136}",
         f"carol:{RFC_6238_KEY}=",
