@@ -15,6 +15,7 @@ from broker.client.administration import BREAK_GLASS
 from tests.edge.bench_house import NO_CHAT, POLICY, SECOND_FACTORS, BenchHouse, password_of, with_house
 from tests.edge.edge_bench import Bench, running_bench, until
 from tests.edge.test_admin_listener import Desk
+from tests.edge.test_emergency_cli import here, lift
 from tests.edge.test_policy_reload import revision
 
 NAME = "safe"
@@ -82,6 +83,16 @@ async def test_its_password_is_guessed_no_better_than_any_and_opens_no_other_doo
         statuses = [(await bench.post_admin_sign_in(NAME, BREAK_GLASS, "wrong")).status for _ in range(6)]
         assert statuses[-2:] == [429, 429]
         assert (await bench.post_admin_sign_in(NAME, BREAK_GLASS)).status == 429
+
+
+async def test_it_is_one_of_the_two_who_lift_a_stop_from_the_command_line(tmp_path: Path) -> None:
+    async with running_bench(with_glass(tmp_path)) as bench:
+        assert (await here(bench, "stop")).status == 0
+        asked = await lift(bench, "carol")
+        assert (asked.status, "asked: all" in asked.out) == (0, True), asked
+        assert bench.house.settings.sign_in.notice_text in asked.err
+        approved = await lift(bench, NAME, "--role", "break_glass")
+        assert (approved.status, approved.out) == (0, "lifted: all\n"), approved
 
 
 async def test_where_a_second_factor_is_enrolled_for_it_its_code_is_needed(tmp_path: Path) -> None:

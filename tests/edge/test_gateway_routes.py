@@ -291,7 +291,7 @@ async def test_a_foreign_page_is_refused_and_a_program_without_origin_is_not(tmp
         answer = await bench.http(
             "POST",
             f"{bench.inside}/api/sign-in",
-            {"login": "alice", "password": password_of("alice")},
+            {"login": "alice", "password": password_of("alice"), "notice_acknowledged": True},
             headers={"Origin": bench.inside},
         )
         assert answer.status == 200
