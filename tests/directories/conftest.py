@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AsyncExitStack
+from itertools import count
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,10 @@ from tests.directories.slapd import Slapd, running_slapd
 
 OpenDirectory = Callable[..., LdapDirectory]
 """(kind, servers, settings by name) -> a directory that is closed when the test ends."""
+Newcomer = Callable[[], str]
+"""Adds a person whom no other test knows; their login."""
+
+_numbers = count()
 
 
 @pytest.fixture(scope="session")
@@ -43,6 +48,16 @@ def samba(tmp_path_factory: pytest.TempPathFactory, authority: Authority) -> Ite
 
     with running_samba(tmp_path_factory.mktemp("samba") / "dc", certificate_for) as server:
         yield server
+
+
+@pytest.fixture
+def newcomer(slapd: Slapd) -> Newcomer:
+    def added() -> str:
+        login = f"newcomer{next(_numbers)}"
+        slapd.add_people(login)
+        return login
+
+    return added
 
 
 @pytest.fixture

@@ -95,10 +95,10 @@ class Slapd:
             *("(objectClass=*)", *attributes),
         )
 
-    def add_people(self, count: int) -> None:
-        """`count` people more, p0 and following, all with one hash of PASSWORD."""
+    def add_people(self, *logins: str) -> None:
+        """These people more, all with one hash of PASSWORD."""
         secret = hashed(PASSWORD)
-        self.add("".join(_person(f"p{n}", f"Person {n}", PEOPLE, secret) for n in range(count)))
+        self.add("".join(_person(login, f"Person {login}", PEOPLE, secret) for login in logins))
 
     def set_password(self, dn: str, password: str) -> None:
         """To stay: the server would have a password of an administrator's changed at once."""

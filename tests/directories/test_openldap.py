@@ -6,7 +6,7 @@ import pytest
 
 from auth.directory import CredentialOutcome, EntryState
 from auth.ldap import LdapDirectory
-from tests.directories.conftest import OpenDirectory
+from tests.directories.conftest import Newcomer, OpenDirectory
 from tests.directories.population import ODD_NAME, PASSWORD
 from tests.directories.slapd import BASE, Slapd, person
 
@@ -105,13 +105,13 @@ async def test_the_password_policy_says_who_may_not_sign_in(
 
 
 async def test_guessing_locks_an_account_which_shows_as_locked(
-    slapd: Slapd, directory: LdapDirectory
+    newcomer: Newcomer, directory: LdapDirectory
 ) -> None:
-    slapd.add_people(1)
+    login = newcomer()
     for _ in range(5):
-        assert (await directory.check("p0", "a guess")).outcome is CredentialOutcome.WRONG
-    assert (await directory.check("p0", PASSWORD)).outcome is CredentialOutcome.WRONG
-    found = await directory.find("p0")
+        assert (await directory.check(login, "a guess")).outcome is CredentialOutcome.WRONG
+    assert (await directory.check(login, PASSWORD)).outcome is CredentialOutcome.WRONG
+    found = await directory.find(login)
     assert found is not None
     assert found.state is EntryState.LOCKED
 
@@ -124,24 +124,26 @@ async def test_a_login_that_two_have_is_nobodys(slapd: Slapd, open_directory: Op
 
 
 async def test_the_person_is_found_by_their_id_whatever_else_changes(
-    slapd: Slapd, open_directory: OpenDirectory
+    slapd: Slapd, newcomer: Newcomer, directory: LdapDirectory
 ) -> None:
-    directory = open_directory("openldap", slapd.ldaps_url)
-    before = await directory.find("dora")
+    login = newcomer()
+    before = await directory.find(login)
     assert before is not None
-    slapd.replace(person("dora"), "uid", "dora", "dora-maar")
-    slapd.replace(person("dora"), "displayName", "Theodora Maar")
+    slapd.replace(person(login), "uid", login, "dora-maar")
+    slapd.replace(person(login), "displayName", "Theodora Maar")
     now = (await directory.read([before.stable_id]))[before.stable_id]
     assert now.name.reveal() == "Theodora Maar"
     assert now.version != before.version
     assert await directory.get(before.stable_id) == now
 
 
-async def test_a_person_who_is_removed_is_not_there_any_more(slapd: Slapd, directory: LdapDirectory) -> None:
-    slapd.add_people(3)
-    found = await directory.find("p2")
+async def test_a_person_who_is_removed_is_not_there_any_more(
+    slapd: Slapd, newcomer: Newcomer, directory: LdapDirectory
+) -> None:
+    login = newcomer()
+    found = await directory.find(login)
     assert found is not None
-    slapd.delete(person("p2"))
+    slapd.delete(person(login))
     assert await directory.read([found.stable_id]) == {}
     assert await directory.get(found.stable_id) is None
 
