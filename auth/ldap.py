@@ -49,12 +49,6 @@ MAX_WAITING = 64
 MAX_KNOWN = 16_384
 """Entries kept for when they are asked for again."""
 
-SCHEMAS: dict[str, type[OpenLdap] | type[ActiveDirectory]] = {
-    "openldap": OpenLdap,
-    "active_directory": ActiveDirectory,
-}
-"""By the `kind` of [directory]."""
-
 
 @dataclass(frozen=True, slots=True)
 class _Known:
@@ -81,7 +75,9 @@ class LdapDirectory:
         service = (settings.bind_dn, settings.bind_password)
         if not settings.servers or None in (*service, settings.people_base, settings.groups_base):
             raise ValueError("an LDAP directory needs servers, a service account and both bases")
-        schema: LdapSchema = SCHEMAS[kind]()
+        schema: LdapSchema = (
+            ActiveDirectory() if kind == "active_directory" else OpenLdap(settings.lockout_seconds)
+        )
         self._people = LdapPeople(
             schema,
             settings.people_base or "",

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import datetime, timedelta, timezone
 from typing import Protocol
 from uuid import UUID
 
@@ -18,8 +19,13 @@ _NEVER = (0, 0x7FFFFFFFFFFFFFFF)
 _DISABLED = 0x2
 _LOCKED = 0x10
 _PASSWORD_EXPIRED = 0x800000
+_INTEGER = re.compile(rb"-?[0-9]{1,20}")
+_GENERALIZED_TIME = re.compile(
+    rb"(?P<date>[0-9]{10})(?:(?P<minute>[0-9]{2})(?P<second>[0-9]{2})?)?(?:[.,](?P<fraction>[0-9]{1,9}))?"
+    rb"(?:Z|(?P<sign>[+-])(?P<hours>[0-9]{2})(?P<minutes>[0-9]{2})?)"
+)
 _DATA_CODE = re.compile(r"\bdata ([0-9a-f]{3,4})\b")
-_LOCKED_BY_HAND = b"000001010000Z"
+_LOCKED_BY_HAND = b"0000"  # the year 0: until somebody takes the lock off
 _SECONDS_PER_DAY = 86400
 
 
@@ -51,7 +57,11 @@ class LdapSchema(Protocol):
 
 
 class OpenLdap:
-    """inetOrgPerson entries, and the password policy overlay where there is one (slapo-ppolicy)."""
+    """inetOrgPerson entries, and the password policy overlay where there is one (slapo-ppolicy).
+
+    pwdAccountLockedTime stays when a lock is over, until the right password comes. How long it holds is in
+    the policy, whose default no entry names.
+    """
 
     people_filter = "(objectClass=inetOrgPerson)"
     login_attribute = "uid"
@@ -68,6 +78,10 @@ class OpenLdap:
         "pwdChangedTime",
     )
 
+    def __init__(self, lockout_seconds: int | None = None) -> None:
+        """After `lockout_seconds` a lock is over; with None when its time is gone from the entry."""
+        self._lockout_seconds = lockout_seconds
+
     def stable_id(self, record: LdapRecord) -> str | None:
         text = record.text(self.id_attribute)
         try:
@@ -80,21 +94,25 @@ class OpenLdap:
 
     def state(self, record: LdapRecord, now_unix_seconds: float) -> EntryState:
         locked = record.first("pwdAccountLockedTime")
+        if locked is not None and locked.startswith(_LOCKED_BY_HAND):
+            return EntryState.DISABLED
         try:
+            locked_at = _generalized_time(locked)
             starts = _generalized_time(record.first("pwdStartTime"))
             ends = _generalized_time(record.first("pwdEndTime"))
-            shadow_days = int(record.first("shadowExpire") or -1)
+            shadow_days = _integer(record.first("shadowExpire"), -1)
+            must_change = _boolean(record.first("pwdReset"))
         except ValueError:
             return EntryState.DISABLED
-        if locked == _LOCKED_BY_HAND or (starts is not None and now_unix_seconds < starts):
+        if starts is not None and now_unix_seconds < starts:
             return EntryState.DISABLED
         if ends is not None and now_unix_seconds >= ends:
             return EntryState.EXPIRED
-        if shadow_days >= 0 and now_unix_seconds >= shadow_days * _SECONDS_PER_DAY:
+        if shadow_days != -1 and now_unix_seconds >= shadow_days * _SECONDS_PER_DAY:
             return EntryState.EXPIRED
-        if locked is not None:
+        lasts = math.inf if self._lockout_seconds is None else self._lockout_seconds
+        if locked_at is not None and now_unix_seconds < locked_at + lasts:
             return EntryState.LOCKED
-        must_change = (record.first("pwdReset") or b"").upper() == b"TRUE"
         return EntryState.PASSWORD_CHANGE_REQUIRED if must_change else EntryState.ACTIVE
 
     def refusal(self, result: BindResult) -> tuple[str, bool]:
@@ -127,10 +145,10 @@ class ActiveDirectory:
 
     def state(self, record: LdapRecord, now_unix_seconds: float) -> EntryState:
         try:
-            control = int(record.first("userAccountControl") or b"")
-            computed = int(record.first("msDS-User-Account-Control-Computed") or 0)
-            expires = int(record.first("accountExpires") or 0)
-            password_set = int(record.first("pwdLastSet") or 0)
+            control = _integer(record.first("userAccountControl"), _DISABLED)
+            computed = _integer(record.first("msDS-User-Account-Control-Computed"), 0)
+            expires = _integer(record.first("accountExpires"), 0)
+            password_set = _integer(record.first("pwdLastSet"), 0)
         except ValueError:
             return EntryState.DISABLED
         if control & _DISABLED:
@@ -155,12 +173,38 @@ _RIGHT_PASSWORD_CODES = ("530", "531", "532", "533", "701", "773")
 account expired, must change. It locks (775) without looking."""
 
 
+def _integer(value: bytes | None, missing: int) -> int:
+    """Raises ValueError."""
+    if value is None:
+        return missing
+    if not _INTEGER.fullmatch(value):
+        raise ValueError("no integer of a directory")
+    return int(value)
+
+
+def _boolean(value: bytes | None) -> bool:
+    """False where it is missing. Raises ValueError."""
+    if value is not None and value.upper() not in (b"TRUE", b"FALSE"):
+        raise ValueError("no boolean")
+    return value is not None and value.upper() == b"TRUE"
+
+
 def _generalized_time(value: bytes | None) -> float | None:
-    """Unix seconds of a GeneralizedTime in UTC (RFC 4517 section 3.3.13). Raises ValueError."""
+    """Unix seconds of a GeneralizedTime (RFC 4517 section 3.3.13). Raises ValueError."""
     if value is None:
         return None
-    text = value.decode("ascii").partition(".")[0].rstrip("Z")
-    return datetime.strptime(f"{text:0<14}", "%Y%m%d%H%M%S").replace(tzinfo=UTC).timestamp()
+    found = _GENERALIZED_TIME.fullmatch(value)
+    if found is None:
+        raise ValueError("no GeneralizedTime")
+    offset = timedelta(hours=int(found["hours"] or 0), minutes=int(found["minutes"] or 0))
+    zone = timezone(-offset if found["sign"] == b"-" else offset)
+    hour = datetime.strptime(found["date"].decode(), "%Y%m%d%H").replace(tzinfo=zone)
+    unit = 1 if found["second"] else 60 if found["minute"] else 3600
+    minute, second = int(found["minute"] or 0), int(found["second"] or 0)
+    if minute > 59 or second > 60:
+        raise ValueError("no time of day")
+    fraction = float(b"0." + (found["fraction"] or b"0"))
+    return hour.timestamp() + 60 * minute + second + unit * fraction
 
 
 def _from_filetime(ticks: int) -> float:

@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field, SecretStr, model_validator
 
+from config.search_filter import search_filter
 from config.section import FilePath, Section, host_name
 
 _ATTRIBUTE = re.compile(r"[A-Za-z][A-Za-z0-9-]{0,127}")
@@ -30,12 +31,6 @@ def _server_url(text: str) -> str:
 def _attribute(text: str) -> str:
     if not _ATTRIBUTE.fullmatch(text):
         raise ValueError("must be the name of an attribute: letters, digits and dashes, a letter first")
-    return text
-
-
-def _filter(text: str) -> str:
-    if text and not (text.startswith("(") and text.endswith(")") and text.count("(") == text.count(")")):
-        raise ValueError("must be a search filter in parentheses, such as (objectClass=person)")
     return text
 
 
@@ -86,7 +81,7 @@ class LdapSettings(Section):
         description="Name below which people are found.",
         json_schema_extra={"unit": "DN"},
     )
-    people_filter: Annotated[str, AfterValidator(_filter)] = Field(
+    people_filter: Annotated[str, AfterValidator(search_filter)] = Field(
         default="",
         max_length=4096,
         description="Filter that an entry has to match to be a person; empty for inetOrgPerson (OpenLDAP) "
@@ -159,8 +154,19 @@ class LdapSettings(Section):
         json_schema_extra={"unit": "failures"},
     )
 
+    lockout_seconds: int | None = Field(
+        default=None,
+        ge=1,
+        le=31_536_000,
+        description="How long OpenLDAP's password policy locks an account (`pwdLockoutDuration`). An entry "
+        "shows its lock until the right password comes, also when it is over; unset, it counts as locked "
+        "that long. Active Directory tells itself.",
+        json_schema_extra={"unit": "seconds"},
+    )
+
     @model_validator(mode="after")
     def _servers_differ(self) -> Self:
-        if len(set(self.servers)) < len(self.servers):
+        places = {url.partition("://")[2] for url in self.servers}
+        if len(places) < len(self.servers):
             raise ValueError("servers names one server twice")
         return self
