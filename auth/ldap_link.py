@@ -1,18 +1,20 @@
 """One connection to an LDAP server, over TLS and nothing else. The only file that knows ldap3.
 
-ldap3 verifies nothing by default and picks its own TLS settings; both are replaced here. Everything blocks,
-at most for the timeout of each step, and belongs in a thread; `cut` alone may be called from another one.
+ldap3 verifies nothing by default, picks its own TLS settings, waits anew for every byte and keeps whatever
+comes; all of that is replaced here. Everything blocks, at most for the timeout of each step, and belongs in a
+thread; `cut` alone may be called from another one.
 """
 
 from __future__ import annotations
 
 import socket
 import ssl
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from ldap3 import ALL_ATTRIBUTES, BASE, DEREF_NEVER, NONE, SIMPLE, SUBTREE, SYNC, Connection, Server, Tls
 from ldap3.core.exceptions import LDAPExceptionError
@@ -25,7 +27,12 @@ BUSY = 51
 UNAVAILABLE = 52
 UNWILLING_TO_PERFORM = 53
 
+MAX_ANSWER_BYTES = 32 * 2**20
+"""Of one search, all its pages together."""
+
 _PAGED_RESULTS = "1.2.840.113556.1.4.319"
+_Scope = Literal["BASE", "SUBTREE"]
+
 _FAILURES = (LDAPExceptionError, OSError, ssl.SSLError)
 
 
@@ -38,11 +45,12 @@ class LinkError(Exception):
 
 
 class AnswerError(Exception):
-    """The server answered a search with a result that is none. `code` as in RFC 4511 appendix A."""
+    """The server answered a search with a result other than success (RFC 4511 appendix A), or with too much.
+    Another server would say the same."""
 
-    def __init__(self, code: int) -> None:
-        super().__init__(f"result {code}")
-        self.code = code
+
+class _TooMuchError(Exception):
+    """An answer is larger than MAX_ANSWER_BYTES."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,6 +140,10 @@ class LdapLink:
     def __init__(self, server: LdapServer, context: ssl.SSLContext, timeout_seconds: int) -> None:
         """Does not connect yet."""
         self._server = server
+        self._timeout_seconds = timeout_seconds
+        self._deadline = 0.0
+        self._bytes_left = 0
+        self._is_cut = False
         self._tls = _VerifiedTls(context)
         self._connection = Connection(
             Server(
@@ -149,11 +161,12 @@ class LdapLink:
             read_only=True,
             raise_exceptions=False,
         )
+        self._connection.strategy.receiving = self._receive
 
     def open(self) -> None:
         """Connect and begin TLS; nothing else is ever sent before."""
         try:
-            with _told():
+            with self._step():
                 self._connection.open(read_server_info=False)
                 if self._server.start_tls:
                     self._connection.start_tls(read_server_info=False)
@@ -168,7 +181,10 @@ class LdapLink:
         succeeds: it is refused here as a defect of ours."""
         if not password or not dn:
             raise ValueError("a bind has a name and a password")
-        with _told():
+        with self._step():
+            # The library would connect anew, and not begin TLS.
+            if self._connection.closed or not isinstance(self._connection.socket, ssl.SSLSocket):
+                raise LinkError("it has closed the connection")
             self._connection.user, self._connection.password = dn, password
             self._connection.authentication = SIMPLE
             self._connection.bind(read_server_info=False)
@@ -181,15 +197,14 @@ class LdapLink:
         filter_text: str,
         attributes: Sequence[str],
         *,
-        limit: int = 0,
+        limit: int | None = None,
         page: int = 500,
     ) -> list[LdapRecord]:
-        """The entries below `base` that match, all of them or at most `limit`. Raises AnswerError for a
-        result other than success, except that a limit was reached."""
+        """The entries below `base` that match: all of them, or the first `limit`. Raises AnswerError."""
         found: list[LdapRecord] = []
         for records in self._pages(base, filter_text, attributes, page):
             found += records
-            if limit and len(found) >= limit:
+            if limit is not None and len(found) >= limit:
                 return found[:limit]
         return found
 
@@ -198,68 +213,113 @@ class LdapLink:
     ) -> Iterator[list[LdapRecord]]:
         cookie: bytes | None = None
         while True:
-            with _told():
-                self._connection.search(
-                    base,
-                    filter_text,
-                    SUBTREE,
-                    DEREF_NEVER,
-                    attributes=list(attributes),
-                    paged_size=page,
-                    paged_cookie=cookie,
+            with self._step(goes_on=cookie is not None):
+                code, records = self._ask(
+                    base, filter_text, SUBTREE, attributes, paged_size=page, paged_cookie=cookie
                 )
-                code, records = self._answer()
-                result = self._connection.result
-                control = (result.get("controls") or {}).get(_PAGED_RESULTS)
+                control = (self._connection.result.get("controls") or {}).get(_PAGED_RESULTS)
                 cookie = control["value"]["cookie"] if control else None
             if code in (BUSY, UNAVAILABLE):
                 raise LinkError(f"it says result {code}")
             if code != SUCCESS:
-                raise AnswerError(code)
+                raise AnswerError(f"result {code}")
             yield records
             if not cookie:
                 return
 
     def root(self) -> LdapRecord:
         """What the server says about itself (RFC 4512 section 5.1)."""
-        with _told():
-            self._connection.search(
-                "", "(objectClass=*)", BASE, DEREF_NEVER, attributes=[ALL_ATTRIBUTES, "+"]
-            )
-            code, records = self._answer()
+        with self._step():
+            code, records = self._ask("", "(objectClass=*)", BASE, (ALL_ATTRIBUTES, "+"))
         if code != SUCCESS or not records:
-            raise AnswerError(code)
+            raise AnswerError(f"result {code}")
         return records[0]
 
-    def _answer(self) -> tuple[int, list[LdapRecord]]:
-        """The last search's result, and its entries; references to other servers are not followed."""
-        found = self._connection.response or ()
+    def _ask(
+        self, base: str, filter_text: str, scope: _Scope, attributes: Sequence[str], **paging: Any
+    ) -> tuple[int, list[LdapRecord]]:
+        """The result, and the entries; references to other servers are not followed."""
+        connection = self._connection
+        try:
+            connection.search(base, filter_text, scope, DEREF_NEVER, attributes=list(attributes), **paging)
+        except _TooMuchError:
+            raise AnswerError(f"more than {MAX_ANSWER_BYTES} bytes") from None
+        found = connection.response or ()
         records = [_record(entry) for entry in found if entry["type"] == "searchResEntry"]
-        return int(self._connection.result["result"]), records
+        return int(connection.result["result"]), records
 
     def close(self) -> None:
-        """Say goodbye and close; never fails."""
+        """Say goodbye and close; never fails, and waits for nobody."""
+        opened = self._connection.socket
+        if opened is None:
+            return
         with suppress(Exception):
+            opened.settimeout(0)
             self._connection.unbind()
+        # A connection that did not come as far as TLS is not closed by the library.
+        with suppress(OSError):
+            opened.close()
 
     def cut(self) -> None:
-        """Let whatever waits for this server fail at once."""
+        """Let whatever waits for this server fail at once, and all that follows."""
+        self._is_cut = True
         opened = self._connection.socket
         if opened is not None:
+            # That of SSLSocket takes the TLS off first: what another thread sends then would be in the clear.
             with suppress(OSError):
-                opened.shutdown(socket.SHUT_RDWR)
+                socket.socket.shutdown(opened, socket.SHUT_RDWR)
 
+    @contextmanager
+    def _step(self, *, goes_on: bool = False) -> Iterator[None]:
+        """One exchange with the server, in bounded time; with `goes_on` the next part of an answer whose size
+        is bounded as a whole. What the library raises, and what it stumbles over in a malformed answer,
+        becomes LinkError."""
+        if self._is_cut:
+            raise LinkError("nobody waits for it any longer")
+        self._deadline = time.monotonic() + self._timeout_seconds
+        if self._connection.socket is not None:
+            self._connection.socket.settimeout(self._timeout_seconds)
+        if not goes_on:
+            self._bytes_left = MAX_ANSWER_BYTES
+        try:
+            yield
+        except (LinkError, AnswerError):
+            raise
+        except _FAILURES as failure:
+            timed_out = isinstance(failure, TimeoutError)
+            why = "it took too long" if timed_out else _reason(failure)
+            raise LinkError(why, timed_out=timed_out) from None
+        except Exception:  # the library decodes what it gets without looking
+            raise LinkError("a malformed answer") from None
 
-@contextmanager
-def _told() -> Iterator[None]:
-    """What the library raises, and what it stumbles over in a malformed answer, becomes LinkError."""
-    try:
-        yield
-    except _FAILURES as failure:
-        timed_out = isinstance(failure, TimeoutError)
-        raise LinkError("it took too long" if timed_out else _reason(failure), timed_out=timed_out) from None
-    except Exception:  # the library decodes what it gets without looking
-        raise LinkError("a malformed answer") from None
+    def _receive(self) -> list[bytes]:
+        """One message, or none where the server has closed the connection. Stands in for the library's, which
+        has no bounds."""
+        head = self._read(2)
+        if len(head) == 2 and head[1] & 0x80:
+            head += self._read(head[1] & 0x7F)
+        length = head[1] if len(head) == 2 else int.from_bytes(head[2:], "big")
+        if len(head) < 2 or (head[1] & 0x80 and len(head) < 2 + (head[1] & 0x7F)):
+            return []
+        body = self._read(length)
+        return [head + body] if len(body) == length else []
+
+    def _read(self, count: int) -> bytes:
+        """So many bytes, or fewer where the connection ends."""
+        self._bytes_left -= count
+        if self._bytes_left < 0:
+            raise _TooMuchError
+        data = bytearray()
+        while len(data) < count:
+            left = self._deadline - time.monotonic()
+            if left <= 0:
+                raise TimeoutError
+            self._connection.socket.settimeout(left)
+            more = self._connection.socket.recv(min(count - len(data), 2**16))
+            if not more:
+                break
+            data += more
+        return bytes(data)
 
 
 def _reason(failure: Exception) -> str:

@@ -4,6 +4,10 @@ The first healthy one in the order of the settings is asked. A failure of the ne
 unhealthy: it is passed over until a look at it, by a thread of its own, finds it well. So nobody waits twice
 for a server that hangs, and where none is healthy the answer is given at once. What a server says, however
 bad, is an answer: no other server is asked for a better one.
+
+Only the service account's own password is sent to the next server, too, when it is refused. It is sent by one
+thread at a time, then not for LOOK_AGAIN_LATE_SECONDS, and to one server in all: asked again and again, a
+directory would lock the account.
 """
 
 from __future__ import annotations
@@ -13,6 +17,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TypeVar
 
@@ -29,10 +34,12 @@ LOOK_AGAIN_SECONDS = 15.0
 """After which an unhealthy server is looked at again while another one answers."""
 LOOK_AGAIN_SOON_SECONDS = 1.0
 """The same while none does."""
-LOOK_AGAIN_LATE_SECONDS = 60.0
+LOOK_AGAIN_LATE_SECONDS = 300.0
 """The same of one that refuses the service account."""
 MAX_IDLE_LINKS = 8
 """Of one server, kept for the next search."""
+MAX_IDLE_SECONDS = 60.0
+"""Firewalls forget connections without a word: what was idle for longer is not used again."""
 
 
 @dataclass(slots=True)
@@ -40,14 +47,17 @@ class _Server:
     where: LdapServer
     failed_at: float | None = None
     """None while it is healthy."""
-    look_after_seconds: float | None = None
-    """Set where a look has to wait for longer than usual."""
-    idle: list[LdapLink] = field(default_factory=list)
+    refused_at: float | None = None
+    """When it refused the service account, where that is why it is unhealthy."""
+    idle: list[tuple[LdapLink, float]] = field(default_factory=list)
+    """Each with when it was last used."""
+    entering: threading.Lock = field(default_factory=threading.Lock)
+    """Held while the service account's password is on its way."""
 
     def look_after(self, *, none_is_well: bool) -> float:
         """How long after its failure it is looked at again."""
-        if self.look_after_seconds is not None:
-            return self.look_after_seconds
+        if self.refused_at is not None:
+            return LOOK_AGAIN_LATE_SECONDS
         return LOOK_AGAIN_SOON_SECONDS if none_is_well else LOOK_AGAIN_SECONDS
 
 
@@ -94,7 +104,7 @@ class LdapServers:
         self._timeout_seconds = timeout_seconds
         self._lock = threading.Lock()
         self._looker = ThreadPoolExecutor(1, thread_name_prefix="ldap-look")
-        self._looking = False
+        self._looking: Attempt | None = None
         self._closed = False
 
     def search(self, attempt: Attempt, work: Callable[[LdapLink], Found]) -> Found:
@@ -133,10 +143,11 @@ class LdapServers:
     def close(self) -> None:
         """End every idle link and the thread that looks at unhealthy servers."""
         self._closed = True
+        if (looking := self._looking) is not None:
+            looking.abandon()
         self._looker.shutdown(cancel_futures=True)
         for server in self._servers:
-            while server.idle:
-                server.idle.pop().close()
+            _drop_idle(server)
 
     # --- one server -----------------------------------------------------------------------------------------
 
@@ -146,7 +157,7 @@ class LdapServers:
             try:
                 attempt.uses(link)
                 if is_new:
-                    self._enter(server, link)
+                    self._enter(server, attempt, link)
                 found = work(link)
             except LinkError as error:
                 link.close()
@@ -160,6 +171,7 @@ class LdapServers:
                 link.close()
                 raise
             else:
+                attempt.done()  # before anybody else uses the link
                 self._keep(server, link)
                 return found
             finally:
@@ -168,24 +180,34 @@ class LdapServers:
     def _link(self, server: _Server) -> tuple[LdapLink, bool]:
         """An idle link, or a new one that is not open yet, and which of the two."""
         try:
-            return server.idle.pop(), False
+            while True:
+                link, used_at = server.idle.pop()
+                if time.monotonic() - used_at < MAX_IDLE_SECONDS:
+                    return link, False
+                link.close()
         except IndexError:
             return LdapLink(server.where, self._context, self._timeout_seconds), True
 
-    def _enter(self, server: _Server, link: LdapLink) -> None:
-        """Connect as the service account."""
+    def _enter(self, server: _Server, attempt: Attempt, link: LdapLink, *, looks: bool = False) -> None:
+        """Connect as the service account; unless it is a look, not to a server that has failed meanwhile."""
         link.open()
-        result = link.bind(*self._service)
-        if not result.accepted:
-            # Asked again and again, the directory would lock the account.
-            server.look_after_seconds = LOOK_AGAIN_LATE_SECONDS
-            raise LinkError(f"the service account is refused (result {result.code})")
+        with server.entering:
+            if server.failed_at is not None and not looks:
+                raise LinkError("it has just failed")
+            try:
+                result = link.bind(*self._service)
+                if not result.accepted:
+                    server.refused_at = time.monotonic()
+                    raise LinkError(f"the service account is refused (result {result.code})")
+            except LinkError as error:
+                self._failed(server, attempt, error)
+                raise
 
     def _keep(self, server: _Server, link: LdapLink) -> None:
         if self._closed or server.failed_at is not None or len(server.idle) >= MAX_IDLE_LINKS:
             link.close()
         else:
-            server.idle.append(link)
+            server.idle.append((link, time.monotonic()))
 
     # --- health ---------------------------------------------------------------------------------------------
 
@@ -199,8 +221,7 @@ class LdapServers:
             raise DirectoryUnavailable("nobody waits for it any longer")
         with self._lock:
             was_healthy, server.failed_at = server.failed_at is None, time.monotonic()
-        while server.idle:
-            server.idle.pop().close()
+        _drop_idle(server)
         if was_healthy:
             log.error("directory.server_failed", server=str(server.where), why=str(error))
 
@@ -215,27 +236,41 @@ class LdapServers:
                 if server.failed_at is not None
                 and now - server.failed_at >= server.look_after(none_is_well=none_is_well)
             ]
-            if not due or self._looking or self._closed:
+            if not due or self._looking is not None or self._closed:
                 return
-            self._looking = True
+            self._looking = looking = Attempt()
         try:
-            self._looker.submit(self._look, due)
+            self._looker.submit(self._look, looking, due)
         except RuntimeError:  # closed between the two lines
-            self._looking = False
+            self._looking = None
 
-    def _look(self, servers: Sequence[_Server]) -> None:
+    def _look(self, looking: Attempt, servers: Sequence[_Server]) -> None:
         try:
-            for server in servers:
+            is_refused = False
+            # The one that was not asked for longest is first: it may know a new password already.
+            for server in sorted(servers, key=lambda server: server.refused_at or 0.0):
+                if is_refused and server.refused_at is not None:
+                    server.failed_at = time.monotonic()
+                    continue
                 link = LdapLink(server.where, self._context, self._timeout_seconds)
-                server.look_after_seconds = None
+                server.refused_at = None
                 try:
-                    self._enter(server, link)
-                except LinkError:
+                    looking.uses(link)
+                    self._enter(server, looking, link, looks=True)
+                except (LinkError, DirectoryUnavailable):
                     link.close()
                     server.failed_at = time.monotonic()
+                    is_refused |= server.refused_at is not None
                 else:
+                    looking.done()
                     server.failed_at = None
                     self._keep(server, link)
                     log.warning("directory.server_well", server=str(server.where))
         finally:
-            self._looking = False
+            self._looking = None
+
+
+def _drop_idle(server: _Server) -> None:
+    with suppress(IndexError):
+        while True:
+            server.idle.pop()[0].close()

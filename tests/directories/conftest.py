@@ -16,9 +16,13 @@ from tests.directories.population import SERVICE_PASSWORD
 from tests.directories.samba import Samba, running_samba
 from tests.directories.served import BASES
 from tests.directories.slapd import Slapd, running_slapd
+from tests.directories.stub import SERVICE as STUB_SERVICE
+from tests.directories.stub import StubDirectory
 
 OpenDirectory = Callable[..., LdapDirectory]
 """(kind, servers, settings by name) -> a directory that is closed when the test ends."""
+AskStubs = Callable[..., LdapDirectory]
+"""(stubs, settings by name) -> the same, impatient: a step of a server may take a second."""
 Newcomer = Callable[[], str]
 """Adds a person whom no other test knows; their login."""
 
@@ -81,6 +85,17 @@ async def open_directory(authority: Authority) -> AsyncIterator[OpenDirectory]:
             return directory
 
         yield opened
+
+
+@pytest.fixture
+def ask_stubs(open_directory: OpenDirectory) -> AskStubs:
+    def opened(*stubs: StubDirectory | str, **more: object) -> LdapDirectory:
+        urls = [stub if isinstance(stub, str) else stub.url for stub in stubs]
+        return open_directory(
+            "active_directory", *urls, **{"bind_dn": STUB_SERVICE, "timeout_seconds": 1, **more}
+        )
+
+    return opened
 
 
 def ldap_settings(kind: str, ca_file: Path, *servers: str, **more: object) -> LdapSettings:

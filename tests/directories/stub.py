@@ -5,6 +5,7 @@ It speaks as much LDAP (RFC 4511) as that needs: simple bind, search, unbind and
 
 from __future__ import annotations
 
+import hashlib
 import socket
 import socketserver
 import ssl
@@ -16,7 +17,8 @@ from dataclasses import dataclass, field
 from enum import Enum, auto
 
 from tests.directories import ber
-from tests.directories.population import SERVICE_PASSWORD
+from tests.directories.population import PASSWORD, SERVICE_PASSWORD
+from tests.directories.samba import PEOPLE
 
 SERVICE = "CN=turngate,CN=Users,DC=ad,DC=example"
 WRONG_PASSWORD = "52e"
@@ -58,7 +60,8 @@ class Account:
 
 
 class StubDirectory(socketserver.ThreadingTCPServer):
-    """Accounts by DN. `fault` and `accounts` may be changed while it runs, for the requests to come."""
+    """Accounts by DN. `fault`, `accounts` and `answers_after_seconds` may be changed while it runs, for the
+    requests to come."""
 
     def __init__(
         self, accounts: Mapping[str, Account], tls: ssl.SSLContext | None, ldaps: bool, address: str
@@ -66,6 +69,7 @@ class StubDirectory(socketserver.ThreadingTCPServer):
         assert tls is not None or not ldaps, "ldaps needs a TLS context"
         self.accounts = {SERVICE: Account(SERVICE_PASSWORD), **accounts}
         self.fault: Fault | None = None
+        self.answers_after_seconds = 0.0
         self.refers_to = "ldap://127.0.0.1:1/DC=elsewhere,DC=example"
         self.binds: list[tuple[str, str]] = []
         self.searches = 0
@@ -237,6 +241,8 @@ class _Connection(socketserver.BaseRequestHandler):
         return data
 
     def _send(self, *answers: bytes) -> None:
+        if self.server.closing.wait(self.server.answers_after_seconds):
+            raise EOFError
         number = ber.element(ber.INTEGER, self.number)
         data = b"".join(ber.element(ber.SEQUENCE, number, answer) for answer in answers)
         if self.server.fault is Fault.HALF_AN_ANSWER:
@@ -253,6 +259,21 @@ class _Connection(socketserver.BaseRequestHandler):
     def _hang(self) -> None:
         self.server.closing.wait()
         raise EOFError
+
+
+def person(login: str, **attributes: bytes) -> tuple[str, Account]:
+    """The name and account of an enabled user below PEOPLE, whose password is PASSWORD."""
+    usual = {
+        "objectClass": b"user",
+        "objectCategory": b"person",
+        "objectGUID": hashlib.md5(login.encode(), usedforsecurity=False).digest(),
+        "sAMAccountName": login.encode(),
+        "displayName": login.title().encode(),
+        "userAccountControl": b"512",
+        "pwdLastSet": b"133000000000000000",
+    }
+    held = {name: [value] for name, value in {**usual, **attributes}.items()}
+    return f"CN={login},{PEOPLE}", Account(PASSWORD, held)
 
 
 @contextmanager
