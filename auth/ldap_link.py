@@ -116,8 +116,8 @@ class _VerifiedTls(Tls):
     def __init__(self, context: ssl.SSLContext) -> None:
         super().__init__(validate=ssl.CERT_REQUIRED)
         self._context = context
-        self.refused = ""
-        """Why the server's certificate is not accepted."""
+        self.failure = ""
+        """Why TLS did not begin; empty where that took too long."""
 
     def wrap_socket(self, connection: Any, do_handshake: bool = False) -> None:
         wrapped = self._context.wrap_socket(
@@ -129,7 +129,13 @@ class _VerifiedTls(Tls):
         try:
             wrapped.do_handshake()
         except ssl.SSLCertVerificationError as error:
-            self.refused = error.verify_message
+            self.failure = f"its certificate is not accepted: {error.verify_message}"
+            raise
+        except TimeoutError:
+            raise
+        except OSError as error:
+            why = error.reason if isinstance(error, ssl.SSLError) else error.strerror
+            self.failure = f"TLS does not begin: {why}"
             raise
 
 
@@ -172,8 +178,8 @@ class LdapLink:
                     self._connection.start_tls(read_server_info=False)
         except LinkError:
             self.close()
-            if self._tls.refused:
-                raise LinkError(f"its certificate is not accepted: {self._tls.refused}") from None
+            if self._tls.failure:
+                raise LinkError(self._tls.failure) from None
             raise
 
     def bind(self, dn: str, password: bytes) -> BindResult:

@@ -109,8 +109,8 @@ class _Connection(socketserver.BaseRequestHandler):
         try:
             self._open()
             self._serve()
-        except (OSError, EOFError):
-            pass  # the client went away, or the server is closing
+        except (OSError, EOFError, ValueError):
+            pass  # the client went away or speaks no LDAP, or the server is closing
         finally:
             self.server.open.discard(self.request)
             self.request.close()
