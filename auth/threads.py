@@ -74,7 +74,11 @@ class BoundedThreads:
         if len(self._jobs) >= self._max_jobs:
             raise DirectoryUnavailable(f"{self._max_jobs} {self._name} are under way already")
         job = _Job(work, on_abandon)
-        future = asyncio.get_running_loop().run_in_executor(self._executor, job.run)
+        try:
+            future = asyncio.get_running_loop().run_in_executor(self._executor, job.run)
+        except RuntimeError:  # the job is in the executor's queue all the same
+            job.abandon()
+            raise DirectoryUnavailable(f"the system has no thread left for {self._name}") from None
         # A job counts until its thread is through with it, also when nobody waits for it any longer:
         # otherwise clients that hang up could fill the executor's queue, which has no bound of its own.
         self._jobs[future] = job
