@@ -44,7 +44,7 @@ class GroupGraph:
         """
         level, seen = set(names), set[str]()
         while level:
-            for some in _slices(sorted(level - self._groups.keys())):
+            for some in _slices(sorted(name for name in level if name not in self._groups)):
                 self._read_level(link, some)
             if not self._nested:
                 return
@@ -73,9 +73,11 @@ class GroupGraph:
         records = link.search(
             self._base, all_of(schema.group_filter, wanted), (schema.group_name_attribute, "memberOf")
         )
-        read = {_comparable(record.dn): record for record in records}
+        as_spelled = {record.dn: record for record in records}
+        as_compared = {_comparable(record.dn): record for record in records}
         for name in names:
-            record = read.get(_comparable(name))
+            # We may hold two names for one that the server tells apart.
+            record = as_spelled.get(name) or as_compared.get(_comparable(name))
             self._groups[name] = _group(schema, record) if record is not None else None
 
 
