@@ -112,9 +112,9 @@ class LdapDirectory:
 
     async def check(self, login: str, password: str) -> CredentialCheck:
         """See `Directory.check`. An unknown login costs a bind like a known one. The password is sent once,
-        to one server; an empty one to none."""
+        to one server; an empty one, or one that a server could take for empty, to none."""
         encoded = password_bytes(password)
-        if encoded is None or not _could_be_a_login(login):
+        if encoded is None or b"\0" in encoded or not _could_be_a_login(login):
             return CredentialCheck(CredentialOutcome.WRONG, None)
         attempt = Attempt()
         checked = await self._passwords.run(
@@ -150,11 +150,13 @@ class LdapDirectory:
     async def list_entries(self, limit: int) -> Sequence[DirectoryEntry]:
         """See `Directory.list_entries`; the first that the server names, sorted by name. The same is told
         again within the interval of the watch."""
+        if limit <= 0:
+            return []
         now = self._clock()
         if self._listed is not None:
             asked, at, told = self._listed
             if asked >= limit and now - at < self._fresh_seconds:
-                return told[: max(0, limit)]
+                return told[:limit]
         attempt = Attempt()
         entries = await self._questions.run(
             lambda: self._list(attempt, limit), 10 * self._limit_seconds, attempt.abandon
@@ -211,6 +213,7 @@ class LdapDirectory:
             if len(records) > 1:
                 log.error("directory.login_taken_twice", attribute=people.login_attribute)
                 return nobody, None
+            records = [record for record in records if people.goes_by(record, login)]
             entries = self._entries(link, records)
             return (records[0].dn, entries[0]) if entries else (nobody, None)
 

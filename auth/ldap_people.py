@@ -7,6 +7,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from auth.case_ignore import case_ignore_key
 from auth.control_characters import has_control_characters, without_control_characters
 from auth.directory import DirectoryEntry
 from auth.ldap_link import LdapRecord
@@ -34,6 +35,13 @@ class LdapPeople:
         """All that is read of an entry."""
         own = ("cn", "memberOf", self.schema.id_attribute, self.login_attribute, self.name_attribute)
         return sorted({*own, *self.schema.state_attributes, *self.policy_attributes}, key=str.lower)
+
+    def goes_by(self, record: LdapRecord, login: str) -> bool:
+        """Whether that is a login of the entry as we compare them. Servers find more: Samba reads a value up
+        to its first NUL. Whoever signs in by what the throttle takes for another login is not counted."""
+        wanted = case_ignore_key(login)
+        held = (value.decode("utf-8", "replace") for value in record.all(self.login_attribute))
+        return any(len(one) <= MAX_LOGIN_CHARACTERS and case_ignore_key(one) == wanted for one in held)
 
     def person(
         self, record: LdapRecord, groups: frozenset[str], now_unix_seconds: float
