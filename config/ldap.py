@@ -120,7 +120,8 @@ class LdapSettings(Section):
     nested_groups: Literal["off", "expand", "chain"] = Field(
         default="expand",
         description="Groups in groups: `off` reads direct groups only, `expand` follows them level by level, "
-        "`chain` lets Active Directory do so (slow in large ones, refused where it is not supported).",
+        "`chain` lets Active Directory do so (slow in large ones, refused where it is not supported), also "
+        "through groups outside `groups_base`.",
         json_schema_extra={"unit": "choice"},
     )
     timeout_seconds: int = Field(

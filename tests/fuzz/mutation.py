@@ -244,4 +244,5 @@ MUTATIONS: Final[dict[str, Mutation]] = {
     "latch": any_mutation,
     "second_factor": any_mutation,
     "guest": any_mutation,
+    "entry": text_mutation,
 }

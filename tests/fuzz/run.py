@@ -25,6 +25,7 @@ SHARES: Final = {
     "latch": 1,
     "second_factor": 1,
     "guest": 1,
+    "entry": 1,
 }
 """How many parts of the time each target gets: the server takes longest and has most to try."""
 MAX_INPUT_BYTES = 8192

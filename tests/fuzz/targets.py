@@ -8,8 +8,13 @@ from functools import cache
 from itertools import pairwise
 from typing import Final
 
+from auth.control_characters import has_control_characters
+from auth.directory import EntryState
 from auth.email_address import EmailAddressError, email_address
 from auth.invitation import InvitationSigner, InvitationTokenError
+from auth.ldap_link import LdapRecord
+from auth.ldap_people import LdapPeople
+from auth.ldap_schema import ActiveDirectory, LdapSchema, OpenLdap
 from auth.second_factor import SecondFactorError, account_line, parse_account
 from auth.shown_text import ShownTextError, shown_text
 from broker.policy.check import findings
@@ -181,6 +186,37 @@ def guest(data: bytes) -> None:
         assert claim.invitation_id.isascii()
 
 
+def entry(data: bytes) -> None:
+    """An entry of an LDAP directory, in lines `attribute=value` after one of its kind and the time: a person
+    whose texts can be shown, or nobody.
+
+    Nobody is active in a directory whose server says that the account is disabled.
+    """
+    kind, *lines = data.split(b"\n")
+    held: dict[str, list[bytes]] = {}
+    for line in lines:
+        name, _, value = line.partition(b"=")
+        held.setdefault(name.decode("latin-1").lower(), []).append(value)
+    record = LdapRecord("cn=somebody", held)
+    schema: LdapSchema = ActiveDirectory() if kind.startswith(b"a") else OpenLdap(len(kind))
+    people = LdapPeople(schema, "dc=x", "(x=y)", schema.login_attribute, "displayName", ("title", "ou"))
+    now = float(int.from_bytes(kind[1:6], "big"))
+    person = people.person(record, frozenset({"staff"}), now)
+    state = schema.state(record, now)
+    if kind.startswith(b"a") and record.first("userAccountControl") == b"514":
+        assert state is EntryState.DISABLED
+    if person is None:
+        return
+    assert person.state is state
+    assert person.stable_id == schema.stable_id(record)
+    assert people.goes_by(record, person.login.reveal())
+    shown = [person.login.reveal(), person.name.reveal(), *(value for _, value in person.attributes)]
+    assert not any(has_control_characters(text) for text in shown)
+    assert all(shown[:2])
+    assert people.person(record, frozenset({"staff"}), now) == person
+    assert people.person(record, frozenset(), now) != person
+
+
 def _read(data: bytes) -> tuple[PolicyIndex | None, Sequence[PolicyError]]:
     try:
         return PolicyIndex(load_policy(data, "fuzzed")), ()
@@ -203,4 +239,5 @@ TARGETS: Final[dict[str, Target]] = {
     "latch": latch,
     "second_factor": second_factor,
     "guest": guest,
+    "entry": entry,
 }
