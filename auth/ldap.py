@@ -161,10 +161,9 @@ class LdapDirectory:
         entries = await self._questions.run(
             lambda: self._list(attempt, limit), 10 * self._limit_seconds, attempt.abandon
         )
-        active = [entry for entry in entries if entry.state is EntryState.ACTIVE]
-        active.sort(key=lambda entry: (case_ignore_key(entry.name.reveal()), entry.stable_id))
-        self._listed = (limit, now, active)
-        return active
+        entries.sort(key=lambda entry: (case_ignore_key(entry.name.reveal()), entry.stable_id))
+        self._listed = (limit, now, entries)
+        return entries
 
     async def read(self, stable_ids: Iterable[str]) -> Mapping[str, DirectoryEntry]:
         """See `Directory.read`."""
@@ -220,10 +219,17 @@ class LdapDirectory:
         return self._servers.search(attempt, search)
 
     def _list(self, attempt: Attempt, limit: int) -> list[DirectoryEntry]:
+        now = self._wall_clock()
+
+        def is_active(record: LdapRecord) -> bool:
+            return self._schema.state(record, now) is EntryState.ACTIVE
+
         def search(link: LdapLink) -> list[DirectoryEntry]:
             people = self._people
-            records = link.search(people.base, people.filter_text, people.attributes, limit=limit)
-            return self._entries(link, records)
+            found = link.search(
+                people.base, people.filter_text, people.attributes, limit=limit, wanted=is_active
+            )
+            return self._entries(link, found)
 
         return self._servers.search(attempt, search)
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import socket
 import ssl
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -204,12 +204,15 @@ class LdapLink:
         attributes: Sequence[str],
         *,
         limit: int | None = None,
+        wanted: Callable[[LdapRecord], bool] = lambda _: True,
         page: int = 500,
     ) -> list[LdapRecord]:
-        """The entries below `base` that match: all of them, or the first `limit`. Raises AnswerError."""
+        """The entries below `base` that match and are wanted: all of them, or the first `limit`. Raises
+        AnswerError."""
         found: list[LdapRecord] = []
-        for records in self._pages(base, filter_text, attributes, page):
-            found += records
+        size = page if limit is None else min(page, limit)
+        for records in self._pages(base, filter_text, attributes, size):
+            found += filter(wanted, records)
             if limit is not None and len(found) >= limit:
                 return found[:limit]
         return found

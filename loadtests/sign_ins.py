@@ -55,7 +55,7 @@ def served(folder: Path, people: int) -> Iterator[tuple[ServedEdge, Slapd, Autho
     authority = Authority(folder / "ca")
     certificate = authority.certificate("server", "127.0.0.1")
     with running_slapd(folder / "slapd", certificate, max_failures=DIRECTORY_BEARS) as slapd:
-        slapd.add_people(people)
+        slapd.add_people(*(f"p{number}" for number in range(people)))
         edge = on_directory(ServedEdge(folder / "edge"), "openldap", authority.path, slapd.ldaps_url)
         edge.environment["TURNGATE_LDAP__LOCKOUT_THRESHOLD"] = str(DIRECTORY_BEARS)
         edge.environment["TURNGATE_SIGN_IN__MAX_FAILURES_PER_LOGIN"] = str(EDGE_BEARS)

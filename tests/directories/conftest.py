@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, ExitStack
 from itertools import count
 from pathlib import Path
 
@@ -17,7 +18,8 @@ from tests.directories.samba import Samba, running_samba
 from tests.directories.served import BASES
 from tests.directories.slapd import Slapd, running_slapd
 from tests.directories.stub import SERVICE as STUB_SERVICE
-from tests.directories.stub import StubDirectory
+from tests.directories.stub import StubDirectory, running_stub
+from tests.directories.stub import person as stub_person
 
 OpenDirectory = Callable[..., LdapDirectory]
 """(kind, servers, settings by name) -> a directory that is closed when the test ends."""
@@ -27,6 +29,8 @@ Newcomer = Callable[[], str]
 """Adds a person whom no other test knows; their login."""
 
 _numbers = count()
+ADA, ADA_ACCOUNT = stub_person("ada")
+"""Whom every stub knows."""
 
 
 @pytest.fixture(scope="session")
@@ -55,6 +59,22 @@ def samba(tmp_path_factory: pytest.TempPathFactory, authority: Authority) -> Ite
 
 
 @pytest.fixture
+def stubs(certificate: ServerCertificate) -> Iterator[list[StubDirectory]]:
+    """Three of them that know Ada; the second speaks StartTLS, the others LDAPS."""
+    with ExitStack() as stack:
+        yield [
+            stack.enter_context(
+                running_stub(
+                    {ADA: ADA_ACCOUNT},
+                    tls=certificate.server_context(),
+                    ldaps=number != 1,
+                )
+            )
+            for number in range(3)
+        ]
+
+
+@pytest.fixture
 def newcomer(slapd: Slapd) -> Newcomer:
     def added() -> str:
         login = f"newcomer{next(_numbers)}"
@@ -72,14 +92,16 @@ async def open_directory(authority: Authority) -> AsyncIterator[OpenDirectory]:
             kind: str,
             *servers: str,
             grace: float = 0,
-            clock: Callable[[], float] | None = None,
+            clock: Callable[[], float] = time.monotonic,
+            wall_clock: Callable[[], float] = time.time,
             **more: object,
         ) -> LdapDirectory:
             directory = LdapDirectory(
                 kind,
                 ldap_settings(kind, authority.path, *servers, **more),
                 outage_grace_seconds=grace,
-                **({"clock": clock} if clock is not None else {}),
+                clock=clock,
+                wall_clock=wall_clock,
             )
             stack.push_async_callback(directory.close)
             return directory
@@ -112,3 +134,7 @@ def ldap_settings(kind: str, ca_file: Path, *servers: str, **more: object) -> Ld
             **more,
         }
     )
+
+
+def user_binds(stubs: list[StubDirectory]) -> list[str]:
+    return [password for stub in stubs for password in stub.passwords_tried(ADA)]

@@ -49,6 +49,9 @@ class ServerProcess:
     def pause(self) -> None:
         """Connections are still accepted by the kernel, and nothing is ever answered."""
         os.killpg(self.pid, signal.SIGSTOP)
+        threads = Path(f"/proc/{self.pid}/task")
+        while any(") T " not in (thread / "stat").read_text() for thread in threads.iterdir()):
+            time.sleep(0.001)
 
     def resume(self) -> None:
         os.killpg(self.pid, signal.SIGCONT)

@@ -1,0 +1,54 @@
+"""One connection to a server: encrypted or of no use."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from auth.ldap_link import LdapLink, LdapServer, LinkError, verifying_context
+from tests.directories.authority import Authority
+from tests.directories.conftest import ADA, user_binds
+from tests.directories.population import PASSWORD
+from tests.directories.stub import StubDirectory
+
+
+@pytest.fixture
+def link(stubs: list[StubDirectory], authority: Authority) -> Iterator[LdapLink]:
+    opened = LdapLink(
+        LdapServer("127.0.0.1", stubs[1].port, start_tls=True), verifying_context(authority.path), 1
+    )
+    opened.open()
+    yield opened
+    opened.close()
+
+
+async def test_a_link_that_is_cut_is_of_no_use_and_still_encrypted(
+    stubs: list[StubDirectory], link: LdapLink
+) -> None:
+    link.cut()
+    # Another thread may be about to send a password.
+    assert link._connection.socket.version() == "TLSv1.3"
+    with pytest.raises(LinkError):
+        link.bind(ADA, PASSWORD.encode())
+    assert user_binds(stubs) == []
+
+
+async def test_no_password_is_sent_over_a_link_that_was_closed(
+    stubs: list[StubDirectory], link: LdapLink
+) -> None:
+    link.close()
+    # The library by itself connects again, and sends the password without TLS.
+    with pytest.raises(LinkError, match="closed"):
+        link.bind(ADA, PASSWORD.encode())
+    assert user_binds(stubs) == []
+    assert stubs[1].connections == 1
+
+
+@pytest.mark.parametrize(("dn", "password"), [(ADA, b""), ("", PASSWORD.encode()), ("", b"")])
+async def test_no_bind_without_a_name_and_a_password_is_sent(
+    stubs: list[StubDirectory], link: LdapLink, dn: str, password: bytes
+) -> None:
+    with pytest.raises(ValueError, match="a name and a password"):
+        link.bind(dn, password)
+    assert stubs[1].binds == []
