@@ -7,7 +7,6 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from urllib.parse import urlsplit
 from uuid import UUID
 
 import structlog
@@ -34,7 +33,7 @@ from auth.ldap_link import (
     verifying_context,
 )
 from auth.ldap_people import MAX_LOGIN_CHARACTERS, LdapPeople
-from auth.ldap_schema import ActiveDirectory, LdapSchema, OpenLdap
+from auth.ldap_schema import schema_of
 from auth.ldap_servers import Attempt, LdapServers
 from auth.passwords import password_bytes
 from auth.threads import BoundedThreads
@@ -75,23 +74,14 @@ class LdapDirectory:
         service = (settings.bind_dn, settings.bind_password)
         if not settings.servers or None in (*service, settings.people_base, settings.groups_base):
             raise ValueError("an LDAP directory needs servers, a service account and both bases")
-        schema: LdapSchema = (
-            ActiveDirectory() if kind == "active_directory" else OpenLdap(settings.lockout_seconds)
-        )
-        self._people = LdapPeople(
-            schema,
-            settings.people_base or "",
-            settings.people_filter or schema.people_filter,
-            settings.login_attribute or schema.login_attribute,
-            settings.name_attribute,
-            settings.policy_attributes,
-        )
+        schema = schema_of(kind, settings)
+        self._people = LdapPeople.configured(schema, settings)
         self._schema = schema
         self._groups_base = settings.groups_base or ""
         self._nested_groups = settings.nested_groups
         password = settings.bind_password.get_secret_value().encode() if settings.bind_password else b""
         self._servers = LdapServers(
-            [_where(url) for url in settings.servers],
+            [LdapServer.at(url) for url in settings.servers],
             verifying_context(settings.ca_file),
             (settings.bind_dn or "", password),
             settings.timeout_seconds,
@@ -310,8 +300,3 @@ def _as_uuid(stable_id: str) -> UUID | None:
 
 def _could_be_a_login(login: str) -> bool:
     return bool(login.strip()) and len(login) <= MAX_LOGIN_CHARACTERS
-
-
-def _where(url: str) -> LdapServer:
-    parts = urlsplit(url)
-    return LdapServer(parts.hostname or "", parts.port or 0, start_tls=parts.scheme == "ldap")

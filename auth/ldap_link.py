@@ -15,6 +15,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
+from urllib.parse import urlsplit
 
 from ldap3 import ALL_ATTRIBUTES, BASE, DEREF_NEVER, NONE, SIMPLE, SUBTREE, SYNC, Connection, Server, Tls
 from ldap3.core.exceptions import LDAPExceptionError
@@ -39,9 +40,13 @@ _FAILURES = (LDAPExceptionError, OSError, ssl.SSLError)
 class LinkError(Exception):
     """The server gave no usable answer over the network; another one may. Names nobody, holds no secret."""
 
-    def __init__(self, message: str, *, timed_out: bool = False) -> None:
+    def __init__(
+        self, message: str, *, timed_out: bool = False, certificate_fault: int | None = None
+    ) -> None:
+        """`certificate_fault` is OpenSSL's number of why the server's certificate is not accepted."""
         super().__init__(message)
         self.timed_out = timed_out
+        self.certificate_fault = certificate_fault
 
 
 class AnswerError(Exception):
@@ -63,6 +68,12 @@ class LdapServer:
 
     def __str__(self) -> str:
         return f"{self.host}:{self.port}"
+
+    @staticmethod
+    def at(url: str) -> LdapServer:
+        """The server of a URL as the settings have it."""
+        parts = urlsplit(url)
+        return LdapServer(parts.hostname or "", parts.port or 0, start_tls=parts.scheme == "ldap")
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +129,8 @@ class _VerifiedTls(Tls):
         self._context = context
         self.failure = ""
         """Why TLS did not begin; empty where that took too long."""
+        self.certificate_fault: int | None = None
+        """OpenSSL's number of why the server's certificate is not accepted."""
 
     def wrap_socket(self, connection: Any, do_handshake: bool = False) -> None:
         wrapped = self._context.wrap_socket(
@@ -129,6 +142,7 @@ class _VerifiedTls(Tls):
         try:
             wrapped.do_handshake()
         except ssl.SSLCertVerificationError as error:
+            self.certificate_fault = error.verify_code
             self.failure = f"its certificate is not accepted: {error.verify_message}"
             raise
         except TimeoutError:
@@ -179,8 +193,13 @@ class LdapLink:
         except LinkError:
             self.close()
             if self._tls.failure:
-                raise LinkError(self._tls.failure) from None
+                raise LinkError(self._tls.failure, certificate_fault=self._tls.certificate_fault) from None
             raise
+
+    def certificate(self) -> bytes:
+        """What the server of an open link has shown, in DER."""
+        shown: bytes | None = self._connection.socket.getpeercert(binary_form=True)
+        return shown or b""
 
     def bind(self, dn: str, password: bytes) -> BindResult:
         """A simple bind (RFC 4513 section 5.1). An empty password would be an anonymous bind, which

@@ -13,6 +13,7 @@ from auth.directory import DirectoryEntry
 from auth.ldap_link import LdapRecord
 from auth.ldap_schema import LdapSchema
 from auth.personal import Personal
+from config.ldap import LdapSettings
 
 MAX_LOGIN_CHARACTERS = 256
 MAX_NAME_CHARACTERS = 256
@@ -29,6 +30,18 @@ class LdapPeople:
     login_attribute: str
     name_attribute: str
     policy_attributes: Sequence[str]
+
+    @staticmethod
+    def configured(schema: LdapSchema, settings: LdapSettings) -> LdapPeople:
+        """As the settings have it."""
+        return LdapPeople(
+            schema,
+            settings.people_base or "",
+            settings.people_filter or schema.people_filter,
+            settings.login_attribute or schema.login_attribute,
+            settings.name_attribute,
+            settings.policy_attributes,
+        )
 
     @property
     def attributes(self) -> list[str]:

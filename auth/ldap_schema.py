@@ -12,6 +12,7 @@ from uuid import UUID
 from auth.directory import EntryState
 from auth.ldap_filter import equals
 from auth.ldap_link import BindResult, LdapRecord
+from config.ldap import LdapSettings
 
 _FILETIME_EPOCH_SECONDS = 11_644_473_600  # 1601 to 1970
 _FILETIME_PER_SECOND = 10_000_000
@@ -166,6 +167,11 @@ class ActiveDirectory:
         found = _DATA_CODE.search(result.diagnostic)
         code = found[1] if found else ""
         return (f"ad_{code}", code in _RIGHT_PASSWORD_CODES) if code else (f"result_{result.code}", False)
+
+
+def schema_of(kind: str, settings: LdapSettings) -> LdapSchema:
+    """That of a `kind` of [directory]."""
+    return ActiveDirectory() if kind == "active_directory" else OpenLdap(settings.lockout_seconds)
 
 
 _RIGHT_PASSWORD_CODES = ("530", "531", "532", "533", "701", "773")

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
 
 import pytest
 
@@ -10,7 +12,7 @@ from auth.ldap_link import LdapLink, LdapServer, LinkError, verifying_context
 from tests.directories.authority import Authority
 from tests.directories.conftest import ADA, user_binds
 from tests.directories.population import PASSWORD
-from tests.directories.stub import StubDirectory
+from tests.directories.stub import StubDirectory, running_stub
 
 
 @pytest.fixture
@@ -52,3 +54,24 @@ async def test_no_bind_without_a_name_and_a_password_is_sent(
     with pytest.raises(ValueError, match="a name and a password"):
         link.bind(dn, password)
     assert stubs[1].binds == []
+
+
+@pytest.mark.parametrize("ldaps", [True, False])
+def test_nothing_stays_open_of_a_link_whose_server_is_not_accepted(authority: Authority, ldaps: bool) -> None:
+    wrong = authority.certificate("elsewhere", "dc2.example")
+    with running_stub(tls=wrong.server_context(), ldaps=ldaps) as server:
+        link = LdapLink(LdapServer.at(server.url), verifying_context(authority.path), 2)
+        with pytest.raises(LinkError) as refused:
+            link.open()
+        assert refused.value.certificate_fault == 64  # X509_V_ERR_IP_ADDRESS_MISMATCH
+        assert _sockets_towards(server.port) == []
+
+
+def _sockets_towards(port: int) -> list[str]:
+    """Sockets of this process whose other end is there."""
+    own = set()
+    for descriptor in Path("/proc/self/fd").iterdir():
+        with suppress(OSError):
+            own.add(str(descriptor.readlink()))
+    rows = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
+    return [row[9] for row in rows if int(row[2].split(":")[1], 16) == port and f"socket:[{row[9]}]" in own]
