@@ -74,10 +74,10 @@ class GroupGraph:
             self._base, all_of(schema.group_filter, wanted), (schema.group_name_attribute, "memberOf")
         )
         as_spelled = {record.dn: record for record in records}
-        as_compared = {_comparable(record.dn): record for record in records}
+        as_compared = {comparable(record.dn): record for record in records}
         for name in names:
             # We may hold two names for one that the server tells apart.
-            record = as_spelled.get(name) or as_compared.get(_comparable(name))
+            record = as_spelled.get(name) or as_compared.get(comparable(name))
             self._groups[name] = _group(schema, record) if record is not None else None
 
 
@@ -114,7 +114,7 @@ def follows_chains(link: LdapLink, schema: LdapSchema, people_base: str, groups_
     return ACTIVE_DIRECTORY.encode() in link.root().all("supportedCapabilities")
 
 
-def _comparable(name: str) -> object:
+def comparable(name: str) -> object:
     """Equal for two spellings of one distinguished name."""
     try:
         return distinguished_name_key(name)

@@ -98,9 +98,9 @@ class OpenLdap:
         if locked is not None and locked.startswith(_LOCKED_BY_HAND):
             return EntryState.DISABLED
         try:
-            locked_at = _generalized_time(locked)
-            starts = _generalized_time(record.first("pwdStartTime"))
-            ends = _generalized_time(record.first("pwdEndTime"))
+            locked_at = generalized_time(locked)
+            starts = generalized_time(record.first("pwdStartTime"))
+            ends = generalized_time(record.first("pwdEndTime"))
             shadow_days = _integer(record.first("shadowExpire"), -1)
             must_change = _boolean(record.first("pwdReset"))
         except ValueError:
@@ -195,7 +195,7 @@ def _boolean(value: bytes | None) -> bool:
     return value is not None and value.upper() == b"TRUE"
 
 
-def _generalized_time(value: bytes | None) -> float | None:
+def generalized_time(value: bytes | None) -> float | None:
     """Unix seconds of a GeneralizedTime (RFC 4517 section 3.3.13). Raises ValueError."""
     if value is None:
         return None
