@@ -11,6 +11,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 EMIT_INTERVAL_SECONDS = 1.0
+TAIL_BYTES = 16_384
+"""A note and what may be torn behind it."""
 
 
 class HeadsFile:
@@ -66,9 +68,24 @@ def read_heads(path: Path) -> Iterator[str]:
     The notes are whatever the file says: the verification opens each with the public key."""
     with path.open("rb") as file:
         for line in file:
-            try:
-                note = json.loads(line)
-            except (ValueError, RecursionError):
-                continue
-            if isinstance(note, str):
+            note = _note_in(line)
+            if note is not None:
                 yield note
+
+
+def last_note(path: Path) -> str | None:
+    """The last note in a file of heads, however long the file is; None where its end has none."""
+    with path.open("rb") as file:
+        size = file.seek(0, os.SEEK_END)
+        file.seek(max(0, size - TAIL_BYTES))
+        lines = file.read(TAIL_BYTES).splitlines()
+    notes = [note for line in lines if (note := _note_in(line)) is not None]
+    return notes[-1] if notes else None
+
+
+def _note_in(line: bytes) -> str | None:
+    try:
+        note = json.loads(line)
+    except (ValueError, RecursionError):
+        return None
+    return note if isinstance(note, str) else None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from broker.audit.heads_file import HeadsFile, read_heads
+from broker.audit.heads_file import TAIL_BYTES, HeadsFile, last_note, read_heads
 
 
 def test_heads_are_written_at_most_once_a_second_and_the_newest_at_close(tmp_path: Path) -> None:
@@ -63,3 +63,18 @@ def test_lines_that_are_no_note_are_left_out(tmp_path: Path) -> None:
     path = tmp_path / "heads"
     path.write_bytes(b'\n\xff\n12\n{"a": 1}\n' + b"[" * 100_000 + b'\n"kept"\n')
     assert list(read_heads(path)) == ["kept"]
+
+
+def test_the_last_note_is_found_at_the_end_of_a_file_of_any_length(tmp_path: Path) -> None:
+    path = tmp_path / "heads"
+    path.write_bytes(b'"first\\n"\n' * TAIL_BYTES + b'"last\\n"\n"tor')
+    assert last_note(path) == "last\n"
+    path.write_bytes(b'"only\\n"\n')
+    assert last_note(path) == "only\n"
+
+
+def test_a_file_whose_end_has_no_note_has_no_last_one(tmp_path: Path) -> None:
+    path = tmp_path / "heads"
+    for content in (b"", b"12\n", b"\xff" * 2 * TAIL_BYTES):
+        path.write_bytes(content)
+        assert last_note(path) is None
