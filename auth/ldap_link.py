@@ -21,6 +21,7 @@ from ldap3 import ALL_ATTRIBUTES, BASE, DEREF_NEVER, NONE, SIMPLE, SUBTREE, SYNC
 from ldap3.core.exceptions import LDAPExceptionError
 
 SUCCESS = 0
+SIZE_LIMIT_EXCEEDED = 4
 CONSTRAINT_VIOLATION = 19
 INVALID_CREDENTIALS = 49
 INSUFFICIENT_ACCESS_RIGHTS = 50
@@ -52,6 +53,10 @@ class LinkError(Exception):
 class AnswerError(Exception):
     """The server answered a search with a result other than success (RFC 4511 appendix A), or with too much.
     Another server would say the same."""
+
+    def __init__(self, message: str, *, code: int) -> None:
+        super().__init__(message)
+        self.code = code
 
 
 class _TooMuchError(Exception):
@@ -250,7 +255,7 @@ class LdapLink:
             if code in (BUSY, UNAVAILABLE):
                 raise LinkError(f"it says result {code}")
             if code != SUCCESS:
-                raise AnswerError(f"result {code}")
+                raise AnswerError(f"result {code}", code=code)
             yield records
             if not cookie:
                 return
@@ -260,7 +265,7 @@ class LdapLink:
         with self._step():
             code, records = self._ask("", "(objectClass=*)", BASE, (ALL_ATTRIBUTES, "+"))
         if code != SUCCESS or not records:
-            raise AnswerError(f"result {code}")
+            raise AnswerError(f"result {code}", code=code)
         return records[0]
 
     def _ask(
@@ -271,7 +276,7 @@ class LdapLink:
         try:
             connection.search(base, filter_text, scope, DEREF_NEVER, attributes=list(attributes), **paging)
         except _TooMuchError:
-            raise AnswerError(f"more than {MAX_ANSWER_BYTES} bytes") from None
+            raise AnswerError(f"more than {MAX_ANSWER_BYTES} bytes", code=SIZE_LIMIT_EXCEEDED) from None
         found = connection.response or ()
         records = [_record(entry) for entry in found if entry["type"] == "searchResEntry"]
         return int(connection.result["result"]), records

@@ -7,7 +7,7 @@ from importlib.metadata import version
 
 import typer
 
-from broker.cli import admin, audit, check, demo, emergency, policy, ports, relay, serve, user
+from broker.cli import admin, audit, check, demo, doctor, emergency, policy, ports, relay, serve, user
 
 # One line per file of this folder, in the order of `turngate --help`. Each has `register(app)`.
 SUB_COMMANDS = (
@@ -16,6 +16,7 @@ SUB_COMMANDS = (
     relay,
     check,
     ports,
+    doctor,
     policy,
     emergency,
     audit,

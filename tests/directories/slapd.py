@@ -42,8 +42,7 @@ dbnosync
 index objectClass,uid,member,memberOf,entryUUID,mail eq
 access to attrs=userPassword by anonymous auth by * none
 access to * by dn.exact="{service}" read by anonymous auth by * none
-overlay memberof
-memberof-refint TRUE
+{member_of}
 overlay refint
 refint_attributes member
 refint_nothing "cn=nobody,{base}"
@@ -148,12 +147,14 @@ def running_slapd(
     failure_count_interval_seconds: int = 0,
     lockout_duration_seconds: int = 0,
     tls_required: bool = False,
+    keeps_member_of: bool = True,
 ) -> Iterator[Slapd]:
     """A server that answers, with the population, and beside it:
 
     `early`, whose password becomes valid in 2099, and `twin`, a login that both PEOPLE and BRANCH have.
     With a certificate it speaks ldaps and StartTLS; `tls_required` refuses a simple bind without them with
-    confidentialityRequired (13). An interval or duration of 0 means for ever.
+    confidentialityRequired (13). An interval or duration of 0 means for ever. Without `keeps_member_of`
+    nobody's entry says which groups list it.
     `directory` has to be empty or not there.
     """
     (directory / "data").mkdir(parents=True)
@@ -168,6 +169,7 @@ def running_slapd(
             uid=os.geteuid(),
             gid=os.getegid(),
             tls=_tls(certificate, tls_required=tls_required),
+            member_of="overlay memberof\nmemberof-refint TRUE" if keeps_member_of else "",
         )
     )
     population = directory / "population.ldif"
