@@ -14,6 +14,7 @@ import pytest
 from broker.client.errors import EdgeError, EdgeRefused
 from broker.client.http import sign_in
 from broker.client.participant import join
+from config.sign_in import SignInSettings
 from tests.acceptance.served_edge import ServedEdge
 
 KILLS = 20
@@ -116,7 +117,8 @@ async def test_wrong_passwords_that_were_answered_still_count_after_a_kill(tmp_p
         return refused.value.code
 
     with ServedEdge(tmp_path) as edge:
-        assert {await refusal(edge, "alice", "wrong") for _ in range(5)} == {"SIGN_IN_REFUSED"}
+        allowed = SignInSettings().max_failures_per_login
+        assert {await refusal(edge, "alice", "wrong") for _ in range(allowed)} == {"SIGN_IN_REFUSED"}
         edge.kill()
         edge.start()
         assert await refusal(edge, "alice", edge.person("alice").password) == "SIGN_IN_THROTTLED"
