@@ -29,7 +29,8 @@ BUSY = 51
 UNAVAILABLE = 52
 UNWILLING_TO_PERFORM = 53
 
-MAX_ANSWER_BYTES = 32 * 2**20
+MAX_PAGE_BYTES = 8 * 2**20
+MAX_ANSWER_BYTES = 64 * 2**20
 """Of one search, all its pages together."""
 
 _PAGED_RESULTS = "1.2.840.113556.1.4.319"
@@ -60,7 +61,7 @@ class AnswerError(Exception):
 
 
 class _TooMuchError(Exception):
-    """An answer is larger than MAX_ANSWER_BYTES."""
+    """An answer is larger than MAX_PAGE_BYTES or MAX_ANSWER_BYTES."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,7 +168,7 @@ class LdapLink:
         self._server = server
         self._timeout_seconds = timeout_seconds
         self._deadline = 0.0
-        self._bytes_left = 0
+        self._page_bytes_left = self._answer_bytes_left = 0
         self._is_cut = False
         self._tls = _VerifiedTls(context)
         self._connection = Connection(
@@ -276,7 +277,7 @@ class LdapLink:
         try:
             connection.search(base, filter_text, scope, DEREF_NEVER, attributes=list(attributes), **paging)
         except _TooMuchError:
-            raise AnswerError(f"more than {MAX_ANSWER_BYTES} bytes", code=SIZE_LIMIT_EXCEEDED) from None
+            raise AnswerError("more bytes than are read", code=SIZE_LIMIT_EXCEEDED) from None
         found = connection.response or ()
         records = [_record(entry) for entry in found if entry["type"] == "searchResEntry"]
         return int(connection.result["result"]), records
@@ -312,8 +313,9 @@ class LdapLink:
         self._deadline = time.monotonic() + self._timeout_seconds
         if self._connection.socket is not None:
             self._connection.socket.settimeout(self._timeout_seconds)
+        self._page_bytes_left = MAX_PAGE_BYTES
         if not goes_on:
-            self._bytes_left = MAX_ANSWER_BYTES
+            self._answer_bytes_left = MAX_ANSWER_BYTES
         try:
             yield
         except (LinkError, AnswerError):
@@ -339,8 +341,9 @@ class LdapLink:
 
     def _read(self, count: int) -> bytes:
         """So many bytes, or fewer where the connection ends."""
-        self._bytes_left -= count
-        if self._bytes_left < 0:
+        self._page_bytes_left -= count
+        self._answer_bytes_left -= count
+        if self._page_bytes_left < 0 or self._answer_bytes_left < 0:
             raise _TooMuchError
         data = bytearray()
         while len(data) < count:

@@ -24,7 +24,15 @@ from typing import TypeVar
 import structlog
 
 from auth.directory import DirectoryUnavailable
-from auth.ldap_link import AnswerError, BindResult, LdapLink, LdapServer, LinkError
+from auth.ldap_link import (
+    BUSY,
+    UNAVAILABLE,
+    AnswerError,
+    BindResult,
+    LdapLink,
+    LdapServer,
+    LinkError,
+)
 
 log = structlog.get_logger(__name__)
 
@@ -196,6 +204,8 @@ class LdapServers:
                 raise LinkError("it has just failed")
             try:
                 result = link.bind(*self._service)
+                if result.code in (BUSY, UNAVAILABLE):
+                    raise LinkError(f"it says result {result.code}")
                 if not result.accepted:
                     server.refused_at = time.monotonic()
                     raise LinkError(f"the service account is refused (result {result.code})")

@@ -70,6 +70,8 @@ class StubDirectory(socketserver.ThreadingTCPServer):
         self.accounts = {SERVICE: Account(SERVICE_PASSWORD), **accounts}
         self.fault: Fault | None = None
         self.answers_after_seconds = 0.0
+        self.bind_results: dict[str, int] = {}
+        """By DN: the result of every bind, whatever the password."""
         self.refers_to = "ldap://127.0.0.1:1/DC=elsewhere,DC=example"
         self.binds: list[tuple[str, str]] = []
         self.searches = 0
@@ -143,6 +145,9 @@ class _Connection(socketserver.BaseRequestHandler):
         self.server.binds.append((dn, password))
         if self.server.fault is Fault.HANG_ON_USER_BIND and dn != SERVICE:
             self._hang()
+        if dn in self.server.bind_results:
+            self._send(ber.result(ber.BIND_RESPONSE, self.server.bind_results[dn]))
+            return
         refusal = self._refusal(dn, password)
         self.bound = bool(password) and not refusal
         if refusal:

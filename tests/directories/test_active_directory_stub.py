@@ -72,6 +72,25 @@ async def test_any_other_code_says_nothing_about_the_password(
     assert (checked.outcome, checked.code) == (CredentialOutcome.WRONG, f"ad_{code}")
 
 
+@pytest.mark.parametrize("result", [1, 2, 8, 13, 14, 51, 52, 80, 4096])
+async def test_a_result_that_does_not_speak_of_the_account_is_no_answer_and_nobodys_failure(
+    stub: StubDirectory, directory: LdapDirectory, result: int
+) -> None:
+    stub.bind_results[ADA] = result
+    with pytest.raises(DirectoryUnavailable):
+        await directory.check("ada", PASSWORD)
+    assert stub.passwords_tried(ADA) == [PASSWORD]
+
+
+@pytest.mark.parametrize("result", [19, 50, 53])
+async def test_a_result_that_does_is_a_refusal(
+    stub: StubDirectory, directory: LdapDirectory, result: int
+) -> None:
+    stub.bind_results[ADA] = result
+    checked = await directory.check("ada", PASSWORD)
+    assert (checked.outcome, checked.code) == (CredentialOutcome.WRONG, f"result_{result}")
+
+
 async def test_who_must_change_the_password_does_not_sign_in_although_the_server_lets_them(
     stub: StubDirectory, directory: LdapDirectory
 ) -> None:

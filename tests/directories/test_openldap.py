@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from auth import ldap_servers
+from auth import ldap_link, ldap_servers
 from auth.case_ignore import case_ignore_key
 from auth.directory import CredentialOutcome, DirectoryUnavailable, EntryState
 from auth.ldap import LdapDirectory
@@ -339,6 +339,16 @@ async def test_more_people_than_the_server_tells_at_once_are_read_in_pages(
     ids = [one.stable_id for one in everybody]
     fresh = open_directory("openldap", crowded.ldaps_url)
     assert set(await fresh.read([*ids, "not-an-id"])) == set(ids)
+
+
+async def test_all_pages_together_have_a_bound(
+    monkeypatch: pytest.MonkeyPatch, crowded: Slapd, open_directory: OpenDirectory
+) -> None:
+    directory = open_directory("openldap", crowded.ldaps_url)
+    monkeypatch.setattr(ldap_link, "MAX_ANSWER_BYTES", 200_000)
+    assert len(await directory.list_entries(500)) == 500
+    with pytest.raises(DirectoryUnavailable, match="more bytes than are read"):
+        await directory.list_entries(10_000)
 
 
 async def test_a_lock_that_is_over_shows_until_the_right_password_comes(

@@ -62,3 +62,23 @@ async def test_a_service_account_that_is_let_in_again_serves_at_the_next_look(
                 break
             except DirectoryUnavailable:
                 await asyncio.sleep(0.02)
+
+
+@pytest.mark.parametrize("result", [51, 52])
+async def test_a_server_that_is_busy_refuses_nobody_and_is_asked_again_as_usual(
+    monkeypatch: pytest.MonkeyPatch, stubs: list[StubDirectory], ask_stubs: AskStubs, result: int
+) -> None:
+    monkeypatch.setattr(ldap_servers, "LOOK_AGAIN_SOON_SECONDS", 0)
+    directory = ask_stubs(stubs[0])
+    stubs[0].bind_results[SERVICE] = result
+    with capture_logs() as logs, pytest.raises(DirectoryUnavailable):
+        await directory.find("ada")
+    assert [line["why"] for line in logs] == [f"it says result {result}"]
+    stubs[0].bind_results.clear()
+    async with asyncio.timeout(3):
+        while True:
+            try:
+                assert await directory.find("ada") is not None
+                break
+            except DirectoryUnavailable:
+                await asyncio.sleep(0.02)
