@@ -20,6 +20,7 @@ from pathlib import Path
 import pytest
 
 from broker.cli.doctor import edge_runs
+from broker.shell.doctor import relay_facts
 from broker.shell.doctor.examination import Examined, examine
 from broker.shell.doctor.finding import Verdict
 from broker.shell.tls import make_demo_certificate
@@ -212,6 +213,30 @@ def test_addresses_that_this_machine_does_not_have_are_ill(edge: ServedEdge) -> 
     assert told.found[f"port tcp 192.0.2.77:{edge.addresses.outside_port}"] == (
         "No interface of this machine has this address."
     )
+
+
+def test_a_host_that_is_not_this_machine_is_looked_at_from_where_clients_are(
+    edge: ServedEdge, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(relay_facts, "TRIAL_SECONDS", 1.0)
+    told = doctor(edge, "outside.relay_host=192.0.2.77")
+    relay = edge.addresses.relay_port
+    check = f"relay both ways, udp: 127.0.0.2:{relay} and 192.0.2.77:{relay}"
+    assert told.verdicts[check] == "look"
+    assert told.found[check].endswith("A host belongs to something in front of this machine.")
+
+
+def test_a_relay_that_answers_and_passes_nothing_is_ill(
+    edge: ServedEdge, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(relay_facts, "TRIAL_SECONDS", 1.0)
+    monkeypatch.setattr(relay_facts, "_BINDING", b"\xffnothing that a relay knows")
+    told = doctor(edge)
+    trials = {check for check in told.verdicts if check.startswith("relay both ways")}
+    assert told.of("ill") == trials
+    assert {told.found[check] for check in trials} == {
+        "Packets do not pass from inside to outside and back: it answers, and forwards nothing."
+    }
 
 
 def test_a_record_that_was_cut_off_is_ill(stopped: ServedEdge) -> None:

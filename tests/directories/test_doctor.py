@@ -32,13 +32,18 @@ def examine(authority: Authority) -> Examine:
     one."""
 
     def examined(
-        kind: str, *servers: str, login: str | None = None, failures: int = 4, **more: object
+        kind: str,
+        *servers: str,
+        login: str | None = None,
+        failures: int = 4,
+        window_seconds: int = 1800,
+        **more: object,
     ) -> dict[str, Finding]:
         settings = Settings.model_validate(
             {
                 "directory": {"kind": kind},
                 "ldap": ldap_settings(kind, authority.path, *servers, **more).model_dump(),
-                "sign_in": {"max_failures_per_login": failures},
+                "sign_in": {"max_failures_per_login": failures, "failure_window_seconds": window_seconds},
                 "alarms": {"certificate_days": 1},
             }
         )
@@ -168,13 +173,25 @@ def test_a_server_that_says_nothing_costs_its_timeout_and_is_ill(
         assert examine("active_directory", server.url, timeout_seconds=1)["TLS"].verdict is ILL
 
 
-@pytest.mark.parametrize("fault", [Fault.GARBAGE, Fault.DISCONNECT_ON_SEARCH, Fault.HUGE_LENGTH])
+@pytest.mark.parametrize("fault", [Fault.GARBAGE, Fault.DISCONNECT_ON_SEARCH, Fault.ENDLESS])
 def test_a_server_that_breaks_off_is_ill(
     certificate: ServerCertificate, examine: Examine, fault: Fault
 ) -> None:
     with running_stub(fault=fault, tls=certificate.server_context(), ldaps=True) as server:
         found = examine("active_directory", server.url, timeout_seconds=1, bind_dn=STUB_SERVICE)
-        assert found[""].found.startswith("It gave no answer any more: ")
+        assert found[""].found.startswith("There is no further answer: ")
+
+
+@pytest.mark.parametrize(
+    ("fault", "words"), [(Fault.HUGE_LENGTH, "too many entries"), (Fault.REFERRAL, "on another server")]
+)
+def test_a_server_whose_answer_is_none_is_ill_and_it_is_told_why(
+    certificate: ServerCertificate, examine: Examine, fault: Fault, words: str
+) -> None:
+    with running_stub(fault=fault, tls=certificate.server_context(), ldaps=True) as server:
+        found = examine("active_directory", server.url, bind_dn=STUB_SERVICE)["people"]
+    assert found.verdict is ILL
+    assert words in found.found
 
 
 def test_one_that_answers_byte_by_byte_is_cut_off(
@@ -206,12 +223,18 @@ def test_a_directory_that_forgets_within_the_window_is_well(
 class TestAnActiveDirectory:
     def test_everything_is_well_but_what_the_tests_made_odd(self, samba: Samba, examine: Examine) -> None:
         found = examine("active_directory", samba.ldaps_url)
-        assert verdicts(found, ILL) == {"roles", "lock-out"}  # 4 in 5 minutes are more than 5 in 30
+        assert verdicts(found, ILL) == {"roles"}
         assert found["clock"].verdict is WELL
         assert found["disabled people"].found == "1 whom the server calls disabled are so from here."
         assert found["people"].found.startswith("10 people: 6 active, 1 disabled, 1 expired, 1 locked, ")
         assert found["groups in groups"].verdict is WELL
-        assert found["lock-out"].change == "Set sign_in.failure_window_seconds to 1800 or more."
+
+    def test_a_window_in_which_more_gets_through_than_it_bears_is_ill(
+        self, samba: Samba, examine: Examine
+    ) -> None:
+        found = examine("active_directory", samba.url, window_seconds=300)["lock-out"]
+        assert found.verdict is ILL
+        assert found.change == "Set sign_in.failure_window_seconds to 1800 or more."
 
     def test_it_follows_chains(self, samba: Samba, examine: Examine) -> None:
         found = examine("active_directory", samba.ldaps_url, nested_groups="chain", login="ada")

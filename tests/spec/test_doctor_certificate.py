@@ -88,6 +88,7 @@ class TestOfAServerOfTheDirectory:
         ("dc1.example", ["*.example"], True),
         ("a.dc1.example", ["*.example"], False),
         ("example", ["*.example"], False),
+        ("example", ["*."], False),
         ("10.0.0.1", ["10.0.0.1"], True),
         ("10.0.0.1", ["*.0.0.1"], False),
         ("2001:db8:0::1", ["2001:db8::1"], True),

@@ -121,8 +121,9 @@ class TestPorts:
         found = port(PortState.FREE, runs=True)
         assert (found.verdict, found.change) == (ILL, "Start it again: settings are read at start.")
 
-    def test_one_of_the_running_edge_is_well(self) -> None:
-        assert port(PortState.TAKEN, runs=True, answers=True).verdict is WELL
+    @pytest.mark.parametrize("runs", [True, None])
+    def test_one_where_the_edge_answers_is_well(self, runs: bool | None) -> None:
+        assert port(PortState.TAKEN, runs=runs, answers=True).verdict is WELL
 
     def test_one_that_somebody_else_has_is_ill(self) -> None:
         found = port(PortState.TAKEN, runs=False)

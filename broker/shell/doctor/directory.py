@@ -95,8 +95,8 @@ def judge_contents(
     if contents.broke_off is not None:
         yield ill(
             server,
-            f"It gave no answer any more: {contents.broke_off}.",
-            "See its log, and raise ldap.timeout_seconds if it is slow.",
+            f"There is no further answer: {contents.broke_off}.",
+            "See the server's log, and raise ldap.timeout_seconds if it is slow.",
         )
 
 

@@ -13,7 +13,7 @@ from auth.directory import DirectoryEntry, EntryState
 from auth.ldap_filter import all_of, any_of, equals
 from auth.ldap_groups import NAMES_PER_SEARCH, GroupGraph, comparable, follows_chains, in_chain, member_of
 from auth.ldap_link import LdapLink, LdapRecord
-from auth.ldap_people import LdapPeople
+from auth.ldap_people import MAX_LOGIN_CHARACTERS, LdapPeople
 from auth.ldap_schema import schema_of
 from broker.shell.doctor.directory_groups import GroupFacts, MembershipFacts, NestedFacts
 from broker.shell.doctor.directory_people import DisabledFacts, LoginFacts, PeopleFacts
@@ -106,6 +106,8 @@ class Questions:
     def login(self, login: str) -> LoginFacts:
         """Who signs in by this name."""
         own = self._people
+        if not login.strip() or len(login) > MAX_LOGIN_CHARACTERS:
+            return LoginFacts(0, None)
         wanted = all_of(own.filter_text, equals(own.login_attribute, login))
         records = self.link.search(own.base, wanted, own.attributes, limit=2)
         people = [own.person(record, self._groups_of(record), time.time()) for record in records]

@@ -9,7 +9,7 @@ import socket
 import ssl
 import time
 from collections.abc import AsyncIterator, Collection, Iterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 
 from aioice.stun import TransactionError
@@ -31,6 +31,8 @@ from relay.vocabulary import Address, Listener, Transport
 
 TRIAL_SECONDS = 8.0
 RESEND_SECONDS = 0.2
+FAREWELL_SECONDS = 2.0
+"""For the relay to say that it has freed an allocation."""
 SECRET_BYTES = 32
 PARTIES = ("inside", "outside")
 _BINDING = b"\x00\x01\x00\x00\x21\x12\xa4\x42"
@@ -196,7 +198,9 @@ async def _client(
         yield client
     finally:
         way.close()
-        await client.gone.wait()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(FAREWELL_SECONDS):
+                await client.gone.wait()
 
 
 def _sides(settings: Settings) -> tuple[tuple[str, Side], ...]:
