@@ -170,7 +170,9 @@ def test_a_server_that_says_nothing_costs_its_timeout_and_is_ill(
     certificate: ServerCertificate, examine: Examine, fault: Fault
 ) -> None:
     with running_stub(fault=fault, tls=certificate.server_context(), ldaps=True) as server:
-        assert examine("active_directory", server.url, timeout_seconds=1)["TLS"].verdict is ILL
+        found = examine("active_directory", server.url, timeout_seconds=1)
+    # A reset may come before TLS has begun.
+    assert verdicts(found, ILL) in ({"TLS"}, {"network"})
 
 
 @pytest.mark.parametrize("fault", [Fault.GARBAGE, Fault.DISCONNECT_ON_SEARCH, Fault.ENDLESS])
