@@ -23,6 +23,7 @@ HOST = f"dc1.{DOMAIN}"
 
 _ADMINISTRATOR = f"administrator@{DOMAIN}"
 _ADMINISTRATOR_PASSWORD = "Administrator 0f tests"
+_CLAIMED_PORT = 1
 _PROVISION_SECONDS = 120.0
 _NORMAL, _DISABLED = 512, 514
 _TICKS_PER_SECOND = 10_000_000
@@ -181,7 +182,8 @@ def running_samba(
     """
     for name in ("run", "ncalrpc", "sysvol/scripts"):
         (directory / name).mkdir(parents=True)
-    address = _free_address()
+    claim = _claimed_address()
+    address = str(claim.getsockname()[0])
     configuration = directory / "smb.conf"
     configuration.write_text(
         _CONFIGURATION.format(
@@ -203,6 +205,7 @@ def running_samba(
         yield server
     finally:
         process.kill()
+        claim.close()
 
 
 def person(login: str, parent: str = PEOPLE) -> str:
@@ -251,12 +254,20 @@ def _populate(server: Samba) -> None:
     server.lock("locked")
 
 
-def _free_address() -> str:
-    """An address of 127/8 of which Active Directory's ports are free; the whole of 127/8 is this machine."""
+def _claimed_address() -> socket.socket:
+    """A socket on an address of 127/8 of which Active Directory's ports are free; the whole of 127/8 is this
+    machine. Until it is closed, nobody else who asks here gets the address."""
     for last in range(1, 255):
         address = f"127.77.0.{last}"
-        with suppress(OSError), socket.create_server((address, 389)), socket.create_server((address, 636)):
-            return address
+        with suppress(OSError):
+            claim = socket.create_server((address, _CLAIMED_PORT))
+            with (
+                suppress(OSError),
+                socket.create_server((address, 389)),
+                socket.create_server((address, 636)),
+            ):
+                return claim
+            claim.close()
     raise RuntimeError("no address of 127.77.0.0/24 has the ports 389 and 636 free")
 
 
