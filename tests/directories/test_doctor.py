@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -228,7 +229,8 @@ class TestAnActiveDirectory:
         assert verdicts(found, ILL) == {"roles"}
         assert found["clock"].verdict is WELL
         assert found["disabled people"].found == "1 whom the server calls disabled are so from here."
-        assert found["people"].found.startswith("10 people: 6 active, 1 disabled, 1 expired, 1 locked, ")
+        # Other tests have added some who are active.
+        assert re.match(r"\d+ people: \d+ active, 1 disabled, 1 expired, 1 locked, ", found["people"].found)
         assert found["groups in groups"].verdict is WELL
 
     def test_a_window_in_which_more_gets_through_than_it_bears_is_ill(
