@@ -139,6 +139,8 @@ class _VerifiedTls(Tls):
         """OpenSSL's number of why the server's certificate is not accepted."""
 
     def wrap_socket(self, connection: Any, do_handshake: bool = False) -> None:
+        # SSLSocket takes a connection that was reset for one that is yet to come, and loses it half made.
+        connection.socket.getpeername()
         wrapped = self._context.wrap_socket(
             connection.socket, server_hostname=connection.server.host, do_handshake_on_connect=False
         )
@@ -214,7 +216,8 @@ class LdapLink:
             raise ValueError("a bind has a name and a password")
         with self._step():
             # The library would connect anew, and not begin TLS.
-            if self._connection.closed or not isinstance(self._connection.socket, ssl.SSLSocket):
+            opened = self._connection.socket
+            if self._connection.closed or not isinstance(opened, ssl.SSLSocket) or opened.version() is None:
                 raise LinkError("it has closed the connection")
             self._connection.user, self._connection.password = dn, password
             self._connection.authentication = SIMPLE
