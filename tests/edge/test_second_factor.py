@@ -69,7 +69,7 @@ async def test_nobody_learns_whether_it_was_the_password_or_the_code(tmp_path: P
             await bench.post_admin_sign_in("carol", "operator", code="000000"),
             await bench.post_admin_sign_in("carol", "operator", code=""),
             await bench.post_admin_sign_in("carol", "operator", "wrong"),
-            await bench.post_admin_sign_in("carol", "operator", "wrong", code="000000"),
+            await bench.post_admin_sign_in("bob", "auditor", "wrong", code="000000"),
             await bench.post_admin_sign_in("carol", "operator", code=bench.new_code("bob")),
             await bench.post_admin_sign_in("nobody", "operator", "wrong"),
         ]
