@@ -17,7 +17,7 @@ PACKAGES := config auth relay broker
 PIP_INSTALL := $(BIN)/pip install --quiet --disable-pip-version-check
 
 # Every suite has a budget in seconds: a hang fails the run instead of holding it.
-SUITES := spec:180 wire:60 contract:60 property:180 fuzz:60 house:180 edge:540 directories:180 acceptance:400 browser:600
+SUITES := spec:180 wire:60 contract:60 property:180 fuzz:60 house:180 edge:540 directories:180 acceptance:400 browser:720
 
 # What the tests need beside Python: real servers to test against, a browser, and tools to look at sockets.
 DEBIAN_PACKAGES := coturn chromium iproute2 nftables tcpdump strace libnss3-tools \
