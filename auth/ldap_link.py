@@ -124,7 +124,20 @@ def verifying_context(ca_file: Path | None) -> ssl.SSLContext:
     certificate names the host that was asked for. Raises OSError, ssl.SSLError."""
     context = ssl.create_default_context(ssl.Purpose.SERVER_AUTH, cafile=ca_file)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.sslsocket_class = _TlsSocket
     return context
+
+
+class _TlsSocket(ssl.SSLSocket):
+    """Closed with the first read that fails: one of a connection that is reset while TLS is put around it
+    belongs to nobody who could close it."""
+
+    def recv(self, buflen: int = 1024, flags: int = 0) -> bytes:
+        try:
+            return super().recv(buflen, flags)
+        except OSError:
+            self.close()
+            raise
 
 
 class _VerifiedTls(Tls):
@@ -139,8 +152,6 @@ class _VerifiedTls(Tls):
         """OpenSSL's number of why the server's certificate is not accepted."""
 
     def wrap_socket(self, connection: Any, do_handshake: bool = False) -> None:
-        # SSLSocket takes a connection that was reset for one that is yet to come, and loses it half made.
-        connection.socket.getpeername()
         wrapped = self._context.wrap_socket(
             connection.socket, server_hostname=connection.server.host, do_handshake_on_connect=False
         )

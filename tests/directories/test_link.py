@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import select
+import socket
+import struct
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -75,3 +78,16 @@ def _sockets_towards(port: int) -> list[str]:
             own.add(str(descriptor.readlink()))
     rows = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
     return [row[9] for row in rows if int(row[2].split(":")[1], 16) == port and f"socket:[{row[9]}]" in own]
+
+
+def test_a_connection_that_is_reset_before_tls_is_closed(authority: Authority) -> None:
+    context = verifying_context(authority.path)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        ours = socket.create_connection(server.getsockname(), timeout=5)
+        theirs, _ = server.accept()
+        theirs.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        theirs.close()
+        select.select([ours], [], [], 5)
+        # The half-made socket is out of everybody's reach: left open, the collector would complain.
+        with pytest.raises(ConnectionResetError):
+            context.wrap_socket(ours, server_hostname="127.0.0.1", do_handshake_on_connect=False)
