@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import unicodedata
+from ipaddress import ip_address
 from itertools import combinations
 from typing import Self
+from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, model_validator
 
@@ -103,6 +105,12 @@ class AdminSettings(Section):
         description="File with one LOGIN:SECRET a line; readable by the service alone.",
         json_schema_extra={"unit": "path"},
     )
+    security_key_required: bool = Field(
+        default=False,
+        description="Whoever has a security key signs in here with one of theirs alone: a code, which a page "
+        "that only looks like this one can ask for, is not enough for them any more.",
+        json_schema_extra={"unit": "yes or no"},
+    )
     break_glass_account: LocalAccount | None = Field(
         default=None,
         min_length=20,
@@ -129,6 +137,22 @@ class AdminSettings(Section):
     def has_groups(self) -> bool:
         """Whether anybody of the directory has a role here."""
         return any((self.operator_group, self.policy_administrator_group, self.auditor_group))
+
+    @property
+    def host_name(self) -> str | None:
+        """That of the origin; None where it has an address, for which browsers make no security keys."""
+        host = urlsplit(self.origin).hostname or ""
+        try:
+            ip_address(host)
+        except ValueError:
+            return host
+        return None
+
+    @model_validator(mode="after")
+    def _keys_have_a_page(self) -> Self:
+        if self.security_key_required and self.host_name is None:
+            raise ValueError("security_key_required: there are no security keys where origin has an address")
+        return self
 
     @model_validator(mode="after")
     def _roles_are_apart(self) -> Self:

@@ -98,6 +98,13 @@ _TYPES = (
         ("user", "role", "what"),
     ),
     EventType("admin.session_ended", "An operator ended a session.", ("session", "user", "role")),
+    EventType("admin.key_enrolled", "A person added a security key of theirs.", ("user", "key")),
+    EventType("admin.key_removed", "A person removed a security key of theirs.", ("user", "key")),
+    EventType(
+        "admin.key_refused",
+        "A security key said that it had been used no more often than before: there may be a copy of it.",
+        ("user", "key", "sign_count", "last_sign_count"),
+    ),
     EventType("emergency.requested", "An administrator asked for an emergency stop.", ("scope", "user")),
     EventType("emergency.stopped", "An emergency stop was latched.", ("scope", "how")),
     EventType(

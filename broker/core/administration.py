@@ -9,7 +9,15 @@ from __future__ import annotations
 
 from auth.personal import Personal
 from auth.principal import Insider, PartyId
-from broker.core import calling, leaving, visit
+from broker.core import calling, leaving, second_factor, visit
+from broker.core.admin_events import (
+    AdminSignInProved,
+    AdminSignOutRequested,
+    AdminViewRequested,
+    SecurityKeyMade,
+    SecurityKeyRemovalRequested,
+    SessionEndRequested,
+)
 from broker.core.answers import reply, reply_denied
 from broker.core.clock import Deadline, Now
 from broker.core.commands import (
@@ -20,43 +28,35 @@ from broker.core.commands import (
     Note,
     ReplyDone,
     ReplyGranted,
-    SaveCodeStep,
-    Write,
 )
 from broker.core.errors import (
     AUDIT_UNAVAILABLE,
     ENDED_BY_OPERATOR,
     NOT_SIGNED_IN,
-    SIGN_IN_REFUSED,
     UNKNOWN_SESSION,
 )
-from broker.core.events import (
-    AdminSignInProved,
-    AdminSignOutRequested,
-    AdminViewRequested,
-    EmergencyRequested,
-    SessionEndRequested,
-)
+from broker.core.events import EmergencyRequested
 from broker.core.house import AdminSignIn, House
 from broker.core.recording import draft, named
-from broker.policy.administration import ACTION_OF_ROLE, ACTIONS_OF_VIEW, Role, in_role
+from broker.policy.administration import ACTION_OF_ROLE, ACTIONS_OF_VIEW, Role, View, in_role
 from broker.policy.decision import Decision
 from broker.policy.question import Subject
 from config.policy.action import Action
 
-Asked = AdminViewRequested | SessionEndRequested | EmergencyRequested
+Asked = (
+    AdminViewRequested
+    | SessionEndRequested
+    | EmergencyRequested
+    | SecurityKeyMade
+    | SecurityKeyRemovalRequested
+)
 
 
 def sign_in(house: House, event: AdminSignInProved, now: Now) -> list[Command]:
-    """The directory vouched for the person; the rules of administration say whether they have the role. A
-    one-time code is used up by the first who comes with it, whatever comes of that."""
-    party = event.insider.party
-    writes: tuple[Write, ...] = ()
-    if event.code_step is not None:
-        if event.code_step <= house.code_steps.get(party, -1):
-            return [Answer((reply(event.request_id, SIGN_IN_REFUSED),))]
-        house.code_steps[party] = event.code_step
-        writes = (SaveCodeStep(party, event.code_step),)
+    """The directory vouched for the person; the rules of administration say whether they have the role."""
+    taken = second_factor.take(house, event, now)
+    if taken is None:
+        return second_factor.refused(house, event)
     decision = ask_as(house, event.role, event.insider, event.source, ACTION_OF_ROLE[event.role], now)
     if not decision.allowed:
         return reply_denied(event.request_id, decision, event.insider)
@@ -65,16 +65,18 @@ def sign_in(house: House, event: AdminSignInProved, now: Now) -> list[Command]:
         "admin.signed_in",
         basis=(decision,),
         personal=named("user", event.insider, event.source),
-        user=party,
+        user=event.insider.party,
         role=event.role.value,
-        method="password" if event.code_step is None else "password and code",
+        method=taken.method,
         expires_at=now.wall_seconds + seconds,
         notice_acknowledged=event.notice_sha256 is not None,
         notice_sha256=event.notice_sha256,
     )
     if event.role is Role.BREAK_GLASS:
         house.break_glass_used_at = now.monotonic_seconds
-    house.admin_sign_ins[event.token_digest] = AdminSignIn(event.insider, event.role)
+    house.admin_sign_ins[event.token_digest] = AdminSignIn(
+        event.insider, event.role, second_factor=bool(taken.writes)
+    )
     house.deadlines.add(now, seconds, "admin.expiry", event.token_digest)
     return [
         house.gate.opening(
@@ -82,7 +84,8 @@ def sign_in(house: House, event: AdminSignInProved, now: Now) -> list[Command]:
             (decision,),
             (record,),
             (ReplyGranted(event.request_id),),
-            writes=writes,
+            within=taken.within,
+            writes=taken.writes,
             on_failure=(reply(event.request_id, AUDIT_UNAVAILABLE),),
         )
     ]
@@ -134,11 +137,7 @@ def view(house: House, event: AdminViewRequested, now: Now) -> list[Command]:
     signed_in = sign_in_of(house, event)
     if signed_in is None or event.insider is None:
         return [Answer((reply(event.request_id, NOT_SIGNED_IN),))]
-    own = ACTION_OF_ROLE[signed_in.role]
-    may_see = (own,) if event.view is None else ACTIONS_OF_VIEW[event.view]
-    # Whose role may not see it is asked for one that may, and does not have it: the answer is a denial.
-    action = own if own in may_see else may_see[0]
-    decision = ask_as(house, signed_in.role, event.insider, event.source, action, now)
+    decision = ask_to_see(house, signed_in.role, event, event.insider, event.view, now)
     if not decision.allowed:
         return reply_denied(event.request_id, decision, event.insider)
     done = (ReplyDone(event.request_id),)
@@ -196,6 +195,16 @@ def sign_in_of(house: House, event: Asked) -> AdminSignIn | None:
     found = house.admin_sign_ins.get(event.token_digest)
     known = event.insider.party if event.insider is not None else None
     return found if found is not None and found.party == known else None
+
+
+def ask_to_see(
+    house: House, role: Role, event: Asked, insider: Insider, view: View | None, now: Now
+) -> Decision:
+    """Whether the person may see this in the role they signed in for."""
+    own = ACTION_OF_ROLE[role]
+    may_see = (own,) if view is None else ACTIONS_OF_VIEW[view]
+    # Whose role may not see it is asked for one that may, and does not have it: the answer is a denial.
+    return ask_as(house, role, insider, event.source, own if own in may_see else may_see[0], now)
 
 
 def ask_as(

@@ -21,7 +21,7 @@ from auth.throttle import SignInFailure
 from broker.audit.record import Draft
 from broker.core.errors import ErrorRow
 from broker.core.frames import Error, OpeningFrame, PlainFrame
-from broker.core.stored import Invitation, StoredSignIn
+from broker.core.stored import Invitation, SecurityKey, StoredSignIn
 from broker.policy.decision import Decision
 from broker.policy.stop import Scope, Stop
 
@@ -228,6 +228,13 @@ class SaveCodeStep:
 
 
 @dataclass(frozen=True, slots=True)
+class SaveSecurityKey:
+    """Inserts, or replaces the row of the same key."""
+
+    key: SecurityKey
+
+
+@dataclass(frozen=True, slots=True)
 class SaveMessage:
     """Saving the same id again changes nothing."""
 
@@ -275,6 +282,11 @@ class EndSignIn:
 
 
 @dataclass(frozen=True, slots=True)
+class RemoveSecurityKey:
+    credential_id: str
+
+
+@dataclass(frozen=True, slots=True)
 class RevokeInvitation:
     invitation_id: str
 
@@ -296,11 +308,12 @@ class EndEverySignIn:
     """Everybody's."""
 
 
-NarrowingWrite = EndSignIn | EndSignInsOf | EndEverySignIn | RevokeInvitation | EndVisit
+NarrowingWrite = EndSignIn | EndSignInsOf | EndEverySignIn | RemoveSecurityKey | RevokeInvitation | EndVisit
 Write = (
     SaveSignIn
     | SaveSignInFailure
     | SaveCodeStep
+    | SaveSecurityKey
     | SaveMessage
     | SettleMessage
     | SaveInvitation

@@ -44,6 +44,21 @@ SIGN_IN_REFUSED = ErrorRow("SIGN_IN_REFUSED", Blame.CALLER, "What you entered is
 SIGN_IN_THROTTLED = ErrorRow(
     "SIGN_IN_THROTTLED", Blame.CALLER, "Too many attempts; wait and try again.", 429, retryable=True
 )
+SECOND_FACTOR_NEEDED = ErrorRow(
+    "SECOND_FACTOR_NEEDED", Blame.CALLER, "Sign in with a second factor for that.", 403
+)
+SECURITY_KEYS_NOT_OFFERED = ErrorRow(
+    "SECURITY_KEYS_NOT_OFFERED", Blame.CALLER, "Security keys need a page that has a host name.", 404
+)
+SECURITY_KEY_REFUSED = ErrorRow(
+    "SECURITY_KEY_REFUSED", Blame.CALLER, "This security key cannot be added.", 409
+)
+TOO_MANY_SECURITY_KEYS = ErrorRow(
+    "TOO_MANY_SECURITY_KEYS", Blame.CALLER, "You have as many security keys as you may.", 409
+)
+UNKNOWN_SECURITY_KEY = ErrorRow(
+    "UNKNOWN_SECURITY_KEY", Blame.CALLER, "You have no such security key any more.", 404
+)
 ENDED_BY_OPERATOR = ErrorRow(
     "ENDED_BY_OPERATOR", Blame.POLICY, "An operator of your organisation ended this.", 403, closes=True
 )

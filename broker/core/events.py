@@ -12,10 +12,10 @@ from typing import Literal
 from auth.personal import Personal
 from auth.principal import Guest, Insider, PartyId
 from auth.throttle import SignInFailure
+from broker.core.admin_events import AdminEvent
 from broker.core.client_frames import ClientFrame
 from broker.core.commands import ConnectionId, RequestId
-from broker.core.stored import Invitation, LostSession, StoredMessage, StoredSignIn, StoredVisit
-from broker.policy.administration import Role, View
+from broker.core.stored import Invitation, LostSession, SecurityKey, StoredMessage, StoredSignIn, StoredVisit
 from broker.policy.index import PolicyIndex
 from broker.policy.stop import Scope, Stop
 
@@ -104,62 +104,14 @@ class Disconnected:
     frames_out: int
 
 
-# --- administration -----------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class AdminSignInProved:
-    """The directory accepted a password at the admin listener, from somebody who asks for one role."""
-
-    request_id: RequestId
-    insider: Insider
-    source: Personal
-    token_digest: str
-    role: Role
-    notice_sha256: str | None = None
-    """As above."""
-    code_step: int | None = None
-    """The step of the one-time code that came with the password; None for an account without a second factor.
-    """
-
-
-@dataclass(frozen=True, slots=True)
-class AdminSignOutRequested:
-    token_digest: str
-
-
-@dataclass(frozen=True, slots=True)
-class AdminViewRequested:
-    """Somebody signed in at the admin listener wants to see something. `view` None is nothing but that they
-    are still who they were; `insider` is the person as the directory knows them now, None when it no longer
-    does."""
-
-    request_id: RequestId
-    token_digest: str
-    insider: Insider | None
-    source: Personal
-    view: View | None
-
-
-@dataclass(frozen=True, slots=True)
-class SessionEndRequested:
-    """An operator wants a connection, a call or a visit ended. `insider` as above."""
-
-    request_id: RequestId
-    token_digest: str
-    insider: Insider | None
-    source: Personal
-    session_id: str
-
-
 # --- emergency stops ----------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
 class EmergencyRequested:
     """An administrator wants this scope stopped, a stop of it lifted (or approves that another does), or a
-    stop of it rehearsed. `insider` as above; for a stop, where the directory does not answer, as it last
-    knew them."""
+    stop of it rehearsed. `insider` is the person as the directory knows them now, None when it no longer
+    does; for a stop, where the directory does not answer, as it last knew them."""
 
     request_id: RequestId
     token_digest: str
@@ -264,6 +216,7 @@ class Started:
     """Of each administrator, the step of the last one-time code that was taken."""
     sign_ins: tuple[StoredSignIn, ...] = ()
     """Those that were over when it was read, too: they end on record."""
+    security_keys: tuple[SecurityKey, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -382,7 +335,6 @@ class Ticked:
 
 _AtTheDoors = SignInProved | PasswordRefused | EntryRefused | RedeemRequested | SignOutRequested
 _OfConnections = Connected | Disconnected | FrameReceived
-_OfAdministration = AdminSignInProved | AdminSignOutRequested | AdminViewRequested | SessionEndRequested
 _OfEmergencies = EmergencyRequested | LatchFound | LatchMissing | DrillFound | StopLifted
 _OfPeople = PolicyApplied | PolicyRefused | PeopleRead | DirectorySilent
 _OfTheRelay = MediaAllocated | MediaReleased | MediaWithdrawn | MediaCounted
@@ -391,7 +343,7 @@ _OfTheRun = Started | Stopping | CertificateSeen | Ticked
 Event = (
     _AtTheDoors
     | _OfConnections
-    | _OfAdministration
+    | AdminEvent
     | _OfEmergencies
     | _OfPeople
     | _OfTheRelay

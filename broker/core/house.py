@@ -18,7 +18,7 @@ from broker.core.gate import Gate
 from broker.core.refusals import Refusals
 from broker.core.sign_in import SignIn
 from broker.core.stopped import Drill, EndOf, PendingLift, Tally
-from broker.core.stored import Invitation
+from broker.core.stored import Invitation, SecurityKey
 from broker.policy.administration import Role, View
 from broker.policy.decision import Decision, Obligation
 from broker.policy.question import Subject
@@ -146,6 +146,8 @@ class AdminSignIn:
     insider: Insider
     """As the directory knew them at sign-in."""
     role: Role
+    second_factor: bool
+    """Whether it took more than a password."""
     views: set[View] = field(default_factory=set)
     """What of this person's looking is on record."""
 
@@ -245,6 +247,8 @@ class House:
     """
     code_steps: dict[PartyId, int] = field(default_factory=dict)
     """Of each administrator, the step of the last one-time code that was taken: no earlier one is good."""
+    security_keys: dict[str, SecurityKey] = field(default_factory=dict)
+    """Those of administrators, by their credential ids."""
     break_glass_used_at: float | None = None
     """Monotonic seconds at which the break-glass account was last used to sign in; None in this run not yet.
     """

@@ -8,7 +8,16 @@ Nothing new opens (each opening fails at its commit and is answered so). Calls a
 from __future__ import annotations
 
 from auth.principal import PartyId
-from broker.core import administration, calling, emergency, invitation_list, sharing, signing_in, visit
+from broker.core import (
+    administration,
+    calling,
+    emergency,
+    invitation_list,
+    security_key,
+    sharing,
+    signing_in,
+    visit,
+)
 from broker.core.clock import Deadline, Now
 from broker.core.commands import CloseConnection, Command, ConnectionId, Narrowing, Note
 from broker.core.errors import AUDIT_UNAVAILABLE
@@ -43,6 +52,7 @@ def _drop(house: House, scope: str, now: Now) -> list[Command]:
     if sharing_call is not None:
         return sharing.end_share(house, sharing_call, "record_unavailable")
     administration.take_back(house, scope)
+    security_key.take_back(house, scope)
     signing_in.forget(house, scope)
     emergency.take_back(house, scope)
     failed_visit = house.visits.get(PartyId(scope))

@@ -6,6 +6,7 @@ from __future__ import annotations
 from typing import assert_never
 
 from auth.principal import Guest, Insider, PartyId
+from broker.core import admin_events as ae
 from broker.core import (
     administration,
     alarms,
@@ -21,6 +22,7 @@ from broker.core import (
     presence,
     review,
     run,
+    security_key,
     sharing,
     signing_in,
     stop,
@@ -57,14 +59,18 @@ def handle(house: House, event: e.Event, now: Now) -> list[Command]:
             return connection.connected(house, event, now)
         case e.Disconnected():
             return connection.disconnected(house, event, now)
-        case e.AdminSignInProved():
+        case ae.AdminSignInProved():
             return administration.sign_in(house, event, now)
-        case e.AdminSignOutRequested():
+        case ae.AdminSignOutRequested():
             return administration.sign_out(house, event, now)
-        case e.AdminViewRequested():
+        case ae.AdminViewRequested():
             return administration.view(house, event, now)
-        case e.SessionEndRequested():
+        case ae.SessionEndRequested():
             return administration.end_session(house, event, now)
+        case ae.SecurityKeyMade():
+            return security_key.made(house, event, now)
+        case ae.SecurityKeyRemovalRequested():
+            return security_key.removal_requested(house, event, now)
         case e.EmergencyRequested():
             return emergency.requested(house, event, now)
         case e.LatchFound():

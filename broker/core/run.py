@@ -3,19 +3,12 @@
 from __future__ import annotations
 
 from broker.core import calling, emergency, signing_in
+from broker.core.admin_events import AdminSignInProved, AdminViewRequested, SecurityKeyMade
 from broker.core.answers import reply
 from broker.core.clock import Now
 from broker.core.commands import Answer, CloseConnection, Command, Narrowing, Note
 from broker.core.errors import EDGE_STOPPING
-from broker.core.events import (
-    AdminSignInProved,
-    AdminViewRequested,
-    Connected,
-    RedeemRequested,
-    SignInProved,
-    Started,
-    Stopping,
-)
+from broker.core.events import Connected, RedeemRequested, SignInProved, Started, Stopping
 from broker.core.house import House, PolicyInForce, Visit
 from broker.core.invitation_list import watch_expiry
 from broker.core.recording import draft
@@ -27,6 +20,7 @@ def started(house: House, event: Started, now: Now) -> list[Command]:
         house.invitations[row.invitation_id] = row
         watch_expiry(house, row, now)
     house.code_steps.update(event.code_steps)
+    house.security_keys.update({key.credential_id: key for key in event.security_keys})
     for stored in event.visits:
         guest = stored.guest
         house.visits[guest.party] = Visit(
@@ -76,7 +70,9 @@ def stopping(house: House, event: Stopping, now: Now) -> list[Command]:
     return commands
 
 
-Arrival = SignInProved | RedeemRequested | Connected | AdminSignInProved | AdminViewRequested
+Arrival = (
+    SignInProved | RedeemRequested | Connected | AdminSignInProved | AdminViewRequested | SecurityKeyMade
+)
 """What comes from somebody who wants in, or to see something."""
 
 

@@ -55,6 +55,21 @@ class StoredSignIn:
 
 
 @dataclass(frozen=True, slots=True)
+class SecurityKey:
+    """An administrator's. `credential_id` in base64url, `public_key` as COSE has it (RFC 9052)."""
+
+    credential_id: str
+    party: PartyId
+    name: Personal
+    """What its person calls it."""
+    public_key: bytes
+    sign_count: int
+    """How often it said that it had been used, when it last was; 0 of one that does not count."""
+    enrolled_at_unix_seconds: int
+    used_at_unix_seconds: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class StoredVisit:
     guest: Guest
     token_digest: str

@@ -69,6 +69,8 @@ class View(StrEnum):
     EMERGENCY = "emergency"
     ALARMS = "alarms"
     BANDWIDTH = "bandwidth"
+    SECURITY_KEYS = "security_keys"
+    """One's own."""
 
 
 _POLICY_PAGES = (Action.ADMIN_SET_POLICY, Action.ADMIN_AUDIT)
@@ -84,6 +86,7 @@ ACTIONS_OF_VIEW: dict[View, tuple[Action, ...]] = {
     View.EMERGENCY: tuple(ACTION_OF_ROLE.values()),
     View.ALARMS: tuple(ACTION_OF_ROLE.values()),
     View.BANDWIDTH: (Action.ADMIN_OPERATE, Action.ADMIN_SET_POLICY, Action.ADMIN_AUDIT),
+    View.SECURITY_KEYS: (Action.ADMIN_OPERATE, Action.ADMIN_SET_POLICY, Action.ADMIN_AUDIT),
 }
 """Any one of them lets a person see it."""
 

@@ -19,7 +19,7 @@ import structlog
 
 from auth.principal import Guest, Insider, PartyId
 from broker.audit.record import JsonValue
-from broker.core import router, signing_in, visit
+from broker.core import router, security_key, signing_in, visit
 from broker.core.alarms import alarms_overview
 from broker.core.answers import instead_of
 from broker.core.bandwidth import LiveFlow, live_flows
@@ -40,6 +40,7 @@ from broker.core.gate import Receipt
 from broker.core.house import AdminSignIn, House, PolicyAlarm, PolicyInForce
 from broker.core.overview import LiveSession, emergency_overview, live_sessions
 from broker.core.people import watched
+from broker.core.stored import SecurityKey
 from broker.policy.administration import Role
 from broker.policy.index import PolicyIndex
 from broker.policy.stop import Scope, Stop
@@ -124,6 +125,14 @@ class Driver:
     def admin_of(self, token_digest: str) -> AdminSignIn | None:
         """Whose sign-in at the admin listener this is."""
         return self._house.admin_sign_ins.get(token_digest)
+
+    def security_keys_of(self, party: PartyId) -> list[SecurityKey]:
+        """Those of one administrator, the oldest first."""
+        return security_key.of_party(self._house, party)
+
+    def security_key(self, credential_id: str) -> SecurityKey | None:
+        """Whosever it is."""
+        return self._house.security_keys.get(credential_id)
 
     @property
     def stops(self) -> Mapping[Scope, Stop]:

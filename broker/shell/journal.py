@@ -43,6 +43,7 @@ from broker.core.commands import (
     EndSignInsOf,
     EndVisit,
     NarrowingWrite,
+    RemoveSecurityKey,
     RevokeInvitation,
 )
 
@@ -255,6 +256,7 @@ _WRITES: dict[str, Callable[[str], NarrowingWrite]] = {
     "EndSignIn": EndSignIn,
     "EndSignInsOf": lambda party: EndSignInsOf(PartyId(party)),
     "EndEverySignIn": lambda _: EndEverySignIn(),
+    "RemoveSecurityKey": RemoveSecurityKey,
     "RevokeInvitation": RevokeInvitation,
     "EndVisit": lambda guest: EndVisit(PartyId(guest)),
 }
@@ -273,7 +275,17 @@ class _Body(BaseModel):
     wall_ms: Annotated[int, Field(ge=0, le=_MAX_WALL_MS)]
     records: list[_Record]
     writes: list[
-        tuple[Literal["EndSignIn", "EndSignInsOf", "EndEverySignIn", "RevokeInvitation", "EndVisit"], str]
+        tuple[
+            Literal[
+                "EndSignIn",
+                "EndSignInsOf",
+                "EndEverySignIn",
+                "RemoveSecurityKey",
+                "RevokeInvitation",
+                "EndVisit",
+            ],
+            str,
+        ]
     ]
 
 
@@ -291,6 +303,8 @@ def _encode(entry: JournalEntry) -> bytes:
     for write in entry.writes:
         match write:
             case EndSignIn(token_digest=key) | RevokeInvitation(invitation_id=key) | EndVisit(guest=key):
+                writes.append([type(write).__name__, key])
+            case RemoveSecurityKey(credential_id=key):
                 writes.append([type(write).__name__, key])
             case EndSignInsOf(party=key):
                 writes.append([type(write).__name__, key])

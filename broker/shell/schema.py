@@ -3,7 +3,7 @@ database."""
 
 from __future__ import annotations
 
-from sqlalchemy import BigInteger, Boolean, Column, Index, Integer, MetaData, String, Table, Text
+from sqlalchemy import BigInteger, Boolean, Column, Index, Integer, LargeBinary, MetaData, String, Table, Text
 
 METADATA = MetaData()
 
@@ -36,6 +36,18 @@ CODE_STEPS = Table(
     METADATA,
     Column("party", String(128), primary_key=True),
     Column("step", BigInteger, nullable=False),
+)
+
+SECURITY_KEYS = Table(
+    "security_keys",
+    METADATA,
+    Column("credential_id", String(344), primary_key=True),
+    Column("party", String(128), nullable=False),
+    Column("name", Text, nullable=False),
+    Column("public_key", LargeBinary, nullable=False),
+    Column("sign_count", BigInteger, nullable=False),
+    Column("enrolled_at", BigInteger, nullable=False),
+    Column("used_at", BigInteger),
 )
 
 MESSAGES = Table(

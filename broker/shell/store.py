@@ -27,7 +27,7 @@ from broker.audit.record import Draft
 from broker.core import commands as c
 from broker.core.events import Started
 from broker.core.gate import Receipt
-from broker.core.stored import Invitation, LostSession, StoredSignIn, StoredVisit
+from broker.core.stored import Invitation, LostSession, SecurityKey, StoredSignIn, StoredVisit
 from broker.shell.journal import Mark
 from broker.shell.schema import (
     CODE_STEPS,
@@ -35,6 +35,7 @@ from broker.shell.schema import (
     JOURNAL_MARK,
     MESSAGES,
     METADATA,
+    SECURITY_KEYS,
     SIGN_IN_FAILURES,
     SIGN_INS,
     VISITS,
@@ -181,6 +182,7 @@ class Store:
             lost = open_sessions(connection)
             stops = latched_stops(connection)
             code_steps = connection.execute(select(CODE_STEPS)).all()
+            keys = connection.execute(select(SECURITY_KEYS).order_by(SECURITY_KEYS.c.enrolled_at)).all()
         return Started(
             tuple(
                 Invitation(
@@ -213,6 +215,18 @@ class Store:
                     row.expires_at,
                 )
                 for row in sign_ins
+            ),
+            security_keys=tuple(
+                SecurityKey(
+                    row.credential_id,
+                    PartyId(row.party),
+                    Personal(row.name),
+                    row.public_key,
+                    row.sign_count,
+                    row.enrolled_at,
+                    row.used_at,
+                )
+                for row in keys
             ),
         )
 
@@ -283,6 +297,17 @@ def _write(connection: Connection, write: c.Write) -> None:
             connection.execute(
                 statement.on_conflict_do_update(index_elements=["party"], set_={"step": write.step})
             )
+        case c.SaveSecurityKey():
+            row = {
+                "party": write.key.party,
+                "name": write.key.name.reveal(),
+                "public_key": write.key.public_key,
+                "sign_count": write.key.sign_count,
+                "enrolled_at": write.key.enrolled_at_unix_seconds,
+                "used_at": write.key.used_at_unix_seconds,
+            }
+            statement = upsert(SECURITY_KEYS).values(credential_id=write.key.credential_id, **row)
+            connection.execute(statement.on_conflict_do_update(index_elements=["credential_id"], set_=row))
         case c.SaveMessage():
             connection.execute(
                 upsert(MESSAGES)
@@ -334,6 +359,9 @@ def _write(connection: Connection, write: c.Write) -> None:
             connection.execute(delete(SIGN_INS).where(SIGN_INS.c.party == write.party))
         case c.EndEverySignIn():
             connection.execute(delete(SIGN_INS))
+        case c.RemoveSecurityKey():
+            gone = SECURITY_KEYS.c.credential_id == write.credential_id
+            connection.execute(delete(SECURITY_KEYS).where(gone))
         case c.RevokeInvitation():
             connection.execute(delete(INVITATIONS).where(INVITATIONS.c.invitation_id == write.invitation_id))
         case c.EndVisit():

@@ -14,6 +14,7 @@ import "./elements/tg-emergency.js";
 import "./elements/tg-explain.js";
 import "./elements/tg-policy.js";
 import "./elements/tg-replay.js";
+import "./elements/tg-security-keys.js";
 import "./elements/tg-sessions.js";
 import { setText } from "./elements/markup.js";
 import { PAGES, plain, ROLES } from "./protocol/admin.js";
@@ -22,7 +23,8 @@ import { get, post } from "./protocol/http.js";
 import { part } from "./workspace.js";
 
 const signIn = /** @type {AdminSignIn} */ (part("tg-admin-sign-in"));
-const pages = ["tg-alarms", "tg-emergency", "tg-sessions", "tg-bandwidth", "tg-policy", "tg-explain", "tg-replay"]
+const pages = ["tg-alarms", "tg-emergency", "tg-sessions", "tg-bandwidth", "tg-policy", "tg-explain", "tg-replay",
+  "tg-security-keys"]
   .map((name) => /** @type {AdminPage} */ (part(name)));
 
 /** @param {string | null} farewell */
@@ -38,6 +40,7 @@ async function enter(farewell) {
   if (role !== null) {
     part(".who").textContent = `${plain(login)}, ${ROLES[role].toLowerCase()}`;
   } else {
+    signIn.offerKeys(me.ok && me.body["security_keys"] === true);
     signIn.open(me.ok ? String(me.body["notice"] ?? "") : "", farewell ?? (me.ok ? null : me.sentence));
   }
 }

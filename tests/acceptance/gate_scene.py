@@ -96,6 +96,8 @@ class Scene:
     """Of an invitation that may still be redeemed."""
     desks: dict[str, str] = field(default_factory=dict)
     """Tokens of administrators, by their roles."""
+    to_enrol: dict[str, Any] = field(default_factory=dict)
+    """What a security key of each of them was asked."""
 
     @property
     def host(self) -> Wire:

@@ -18,10 +18,11 @@ import pytest
 from broker.core import client_frames as cf
 from broker.core import frames as f
 from tests.acceptance.gate_scene import FAULTS, ROLES, ROWS, Scene, Watch, scene, watched
-from tests.edge.bench_house import POLICY, password_of
+from tests.edge.bench_house import POLICY, password_of, with_house
 from tests.edge.bench_routes import origins, routes
 from tests.edge.bench_wire import Answer
-from tests.edge.edge_bench import edge_bench
+from tests.edge.edge_bench import edge_bench, running_bench
+from tests.spec.software_key import SoftwareKey
 
 ROOT = Path(__file__).parents[2]
 
@@ -143,8 +144,27 @@ async def desk(at: Scene, origin: str, path: str) -> list[Answer]:
     return answers
 
 
+async def key_challenge(at: Scene, origin: str, path: str) -> list[Answer]:
+    """The same for everybody; it opens nothing."""
+    return [await at.bench.http("POST", origin + path)]
+
+
+async def key_made(at: Scene, origin: str, path: str) -> list[Answer]:
+    """A key that was asked for before."""
+    answers = []
+    for role, token in at.desks.items():
+        body = {"name": "blue", "key": SoftwareKey(origin, "localhost").made(at.to_enrol[role])}
+        headers = {"Authorization": f"Bearer {token}"}
+        answers.append(await at.bench.http("POST", origin + path, body, headers=headers))
+    assert not {answer.status for answer in answers} - {403, 503}
+    assert at.bench.edge.driver.security_keys_of(await at.bench.party("carol")) == []
+    return answers
+
+
 DESK_BODIES: dict[str, object] = {
     "/api/sign-out": {},
+    "/api/security-keys/begin": {},
+    "/api/security-keys/remove": {"credential_id": "none"},
     "/api/sessions/end": {"session_id": "c-none"},
     "/api/emergency/stop": {"scope": "modality:screen"},
     "/api/emergency/lift": {"scope": "modality:screen"},
@@ -198,7 +218,12 @@ ROUTES: dict[tuple[str, str, str], Ask] = {
     ("admin", "GET", "/assets/{path}"): page,
     ("admin", "GET", "/api/me"): desk,
     ("admin", "POST", "/api/sign-in"): desk_sign_in,
+    ("admin", "POST", "/api/sign-in/challenge"): key_challenge,
     ("admin", "POST", "/api/sign-out"): desk,
+    ("admin", "GET", "/api/security-keys"): desk,
+    ("admin", "POST", "/api/security-keys/begin"): desk,
+    ("admin", "POST", "/api/security-keys/finish"): key_made,
+    ("admin", "POST", "/api/security-keys/remove"): desk,
     ("admin", "GET", "/api/sessions"): desk,
     ("admin", "POST", "/api/sessions/end"): desk,
     ("admin", "GET", "/api/alarms"): desk,
@@ -235,12 +260,17 @@ async def test_no_route_opens_anything_or_hands_anything_out(
         where = f"{listener} {method} {path}"
         folder = tmp_path / f"{listener}-{path.replace('/', '-')}-{method}"
         folder.mkdir()
-        async with edge_bench(folder) as bench:
+        async with running_bench(with_house(folder).with_host_name()) as bench:
             async with scene(bench) as at:
                 at.secret = await bench.invitation(at.host, redemptions=3)
                 for role, login in ADMINISTRATORS.items():
                     signed_in = await bench.post_admin_sign_in(login, role, bearer=True)
                     at.desks[role] = signed_in.json["token"]
+                    if ask is key_made:
+                        headers = {"Authorization": f"Bearer {at.desks[role]}"}
+                        begin = f"{bench.admin}/api/security-keys/begin"
+                        begun = await bench.http("POST", begin, headers=headers)
+                        at.to_enrol[role] = begun.json["options"]
                 await at.settled()
                 watch.forget()
                 marks = {wire: len(wire.received) for wire in at.wires.values()}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 import socket
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from itertools import count
 from pathlib import Path
@@ -110,6 +110,12 @@ class BenchHouse:
     def database(self) -> Path:
         return self.settings.data_directory / "turngate.sqlite"
 
+    def with_host_name(self) -> Self:
+        """The same house, where administrators reach the console by a name instead of an address."""
+        admin = self.settings.admin
+        named = admin.model_copy(update={"origin": f"https://localhost:{admin.port}"})
+        return replace(self, settings=self.settings.model_copy(update={"admin": named}))
+
     def under_policy(self, policy: str) -> Self:
         """The same house once its administrator has written another policy."""
         (self.folder / "policy.toml").write_text(policy)
@@ -118,7 +124,7 @@ class BenchHouse:
 
 def with_house(folder: Path, *, policy: str = POLICY, **gateway: float) -> BenchHouse:
     """Write everything an edge needs into `folder`; keyword arguments change the [gateway] settings."""
-    certificate_file, key_file = make_demo_certificate(folder, [LOCAL])
+    certificate_file, key_file = make_demo_certificate(folder, [LOCAL, "localhost"])
     (folder / "people.ldif").write_text(_ldif())
     (folder / "people.ldif").chmod(0o600)
     (folder / "policy.toml").write_text(policy)

@@ -243,6 +243,7 @@ MUTATIONS: Final[dict[str, Mutation]] = {
     "policy": text_mutation,
     "latch": any_mutation,
     "second_factor": any_mutation,
+    "security_key": text_mutation,
     "guest": any_mutation,
     "entry": text_mutation,
 }

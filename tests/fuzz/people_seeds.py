@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from tests.fuzz.targets import INVITATIONS
+from tests.spec.software_key import ASKED, UNCHANGING
 
 GUEST = {
     "plain": b"eve@p.example\nGrace Hopper\nAQAAAABrS",
@@ -20,6 +21,8 @@ SECOND_FACTOR = {
     "colons": b"urn:x:carol:JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP",
     "no-base32": b"carol:0123456789abcdef0123456789abcdef",
 }
+
+SECURITY_KEY = {"made": UNCHANGING.made(ASKED).encode(), "used": UNCHANGING.used(ASKED).encode()}
 
 OPENLDAP = b"o\0\x69\x43\x9d\x40\nentryUUID=00112233-4455-6677-8899-aabbccddeeff\nuid=ada\ncn=Ada\n"
 ACTIVE_DIRECTORY = (

@@ -24,6 +24,7 @@ SHARES: Final = {
     "policy": 1,
     "latch": 1,
     "second_factor": 1,
+    "security_key": 1,
     "guest": 1,
     "entry": 1,
 }

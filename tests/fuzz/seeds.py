@@ -14,7 +14,7 @@ from relay.stun.message import Field, MessageClass, Method, build
 from relay.turn.authentication import OFFERED
 from relay.vocabulary import Address
 from tests.fuzz import plane_pair
-from tests.fuzz.people_seeds import ENTRY, GUEST, SECOND_FACTOR
+from tests.fuzz.people_seeds import ENTRY, GUEST, SECOND_FACTOR, SECURITY_KEY
 from tests.fuzz.script import INTEGRITIES, Attributes, Kind, Script, Step, encode, join
 from tests.wire import test_stun_sha256 as sha256_vectors
 from tests.wire import test_stun_vectors as vectors
@@ -360,6 +360,7 @@ SEEDS = {
     "policy": POLICY,
     "latch": LATCH,
     "second_factor": SECOND_FACTOR,
+    "security_key": SECURITY_KEY,
     "guest": GUEST,
     "entry": ENTRY,
 }

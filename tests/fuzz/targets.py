@@ -8,6 +8,7 @@ from functools import cache
 from itertools import pairwise
 from typing import Final
 
+from auth.challenge import Challenges
 from auth.control_characters import has_control_characters
 from auth.directory import EntryState
 from auth.email_address import EmailAddressError, email_address
@@ -16,6 +17,14 @@ from auth.ldap_link import LdapRecord
 from auth.ldap_people import LdapPeople
 from auth.ldap_schema import ActiveDirectory, LdapSchema, OpenLdap
 from auth.second_factor import SecondFactorError, account_line, parse_account
+from auth.security_key import (
+    RelyingParty,
+    SecurityKeyError,
+    parse_enrolment,
+    parse_use,
+    verified_enrolment,
+    verified_sign_count,
+)
 from auth.shown_text import ShownTextError, shown_text
 from broker.policy.check import findings
 from broker.policy.index import PolicyIndex
@@ -167,6 +176,28 @@ def second_factor(data: bytes) -> None:
     assert parse_account(account_line(login, codes.secret))[0] == login
 
 
+def security_key(data: bytes) -> None:
+    """What a browser says that a key made, or signed: it is that or one error, and none of it is good for
+    another page or by another key."""
+    text = data.decode(errors="replace")
+    page, other = RelyingParty("localhost", "https://localhost"), RelyingParty("other", "https://other")
+    challenges = Challenges(b"fuzzed" * 8)
+    with suppress(SecurityKeyError):
+        enrolment = parse_enrolment(text)
+        assert not challenges.holds(enrolment.challenge, "", 0)
+        with suppress(SecurityKeyError):
+            verified_enrolment(other, enrolment)
+            raise AssertionError("made for another page")
+        made = verified_enrolment(page, enrolment)
+        assert made.credential_id.isascii()
+        assert 0 <= made.sign_count < 2**32
+    with suppress(SecurityKeyError):
+        use = parse_use(text)
+        assert not challenges.holds(use.challenge, "", 0)
+        verified_sign_count(page, use, data[:80])
+        raise AssertionError("signed by a key that nobody has")
+
+
 def guest(data: bytes) -> None:
     """Whom somebody invites, and with what somebody comes: an e-mail address, a line of text and a token, one
     a line; each is taken as what it says, or is its one error."""
@@ -238,6 +269,7 @@ TARGETS: Final[dict[str, Target]] = {
     "policy": policy,
     "latch": latch,
     "second_factor": second_factor,
+    "security_key": security_key,
     "guest": guest,
     "entry": entry,
 }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from auth.personal import Personal
 from auth.principal import Insider
+from broker.core.admin_events import AdminSignInProved
 from broker.core.answers import return_after_seconds
 from broker.core.commands import (
     CloseConnection,
@@ -11,11 +12,7 @@ from broker.core.commands import (
     RequestId,
 )
 from broker.core.errors import EMERGENCY_STOP
-from broker.core.events import (
-    AdminSignInProved,
-    EmergencyRequested,
-    LatchFound,
-)
+from broker.core.events import EmergencyRequested, LatchFound
 from broker.core.frames import Error
 from broker.policy.administration import Role
 from broker.policy.stop import ALL, Scope

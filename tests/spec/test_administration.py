@@ -8,16 +8,15 @@ import pytest
 
 from auth.personal import Personal
 from auth.principal import Insider
-from broker.core.commands import ReplyDone, ReplyGranted, ReplyRefused, RequestId, SaveCodeStep, WithdrawMedia
-from broker.core.errors import ENDED_BY_OPERATOR
-from broker.core.events import (
+from broker.core.admin_events import (
     AdminSignInProved,
     AdminSignOutRequested,
     AdminViewRequested,
-    CommitFailed,
     SessionEndRequested,
-    Started,
 )
+from broker.core.commands import ReplyDone, ReplyGranted, ReplyRefused, RequestId, SaveCodeStep, WithdrawMedia
+from broker.core.errors import ENDED_BY_OPERATOR
+from broker.core.events import CommitFailed, Started
 from broker.core.frames import CallEnded
 from broker.core.overview import live_sessions
 from broker.policy.administration import ACTIONS_OF_VIEW, Role, View, administration_policy

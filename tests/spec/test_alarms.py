@@ -11,12 +11,11 @@ import pytest
 
 from auth.personal import Personal
 from auth.principal import PartyId
+from broker.core.admin_events import AdminSignInProved, AdminSignOutRequested
 from broker.core.alarms import BREAK_GLASS_SECONDS, CLOCK_STEADY_SECONDS, TABLE, AlarmRow, alarms_overview
 from broker.core.clock import Now
 from broker.core.commands import RequestId, SoundAlarm
 from broker.core.events import (
-    AdminSignInProved,
-    AdminSignOutRequested,
     CertificateSeen,
     CommitFailed,
     DirectorySilent,

@@ -9,6 +9,7 @@ from pydantic import ValidationError
 
 from config.emergency import EmergencySettings
 from config.errors import ConfigurationErrors
+from config.listeners import AdminSettings
 from config.loading import load_settings
 from config.settings import Settings
 
@@ -87,6 +88,26 @@ def test_the_relay_is_named_by_a_host_name_or_an_address(host: str) -> None:
 
 def test_host_names_are_held_in_lower_case() -> None:
     assert loaded("outside.relay_host=Relay.Example.org").outside.relay_host == "relay.example.org"
+
+
+@pytest.mark.parametrize(
+    ("origin", "host"),
+    [
+        ("https://edge.example:7443", "edge.example"),
+        ("https://localhost:7443", "localhost"),
+        ("https://127.0.0.1:7443", None),
+        ("https://[::1]:7443", None),
+    ],
+)
+def test_security_keys_are_required_only_where_the_console_has_a_host_name(
+    origin: str, host: str | None
+) -> None:
+    assert AdminSettings(origin=origin).host_name == host
+    if host is not None:
+        assert AdminSettings(origin=origin, security_key_required=True).security_key_required
+        return
+    with pytest.raises(ValidationError, match="security_key_required"):
+        AdminSettings(origin=origin, security_key_required=True)
 
 
 def test_certificate_and_key_belong_together() -> None:

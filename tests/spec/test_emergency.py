@@ -8,6 +8,7 @@ from typing import Any, cast
 import pytest
 
 from auth.personal import Personal
+from broker.core.admin_events import AdminSignInProved
 from broker.core.answers import RETURN_AFTER_SECONDS, RETURN_SPREAD_SECONDS, return_after_seconds
 from broker.core.client_frames import CallAccept, CallInvite, CallShare, ChatSend
 from broker.core.commands import (
@@ -24,7 +25,6 @@ from broker.core.commands import (
 )
 from broker.core.errors import EMERGENCY_STOP
 from broker.core.events import (
-    AdminSignInProved,
     DrillFound,
     EmergencyRequested,
     MediaCount,

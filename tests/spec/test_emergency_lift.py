@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from broker.core.admin_events import AdminSignInProved
 from broker.core.commands import (
     EndEverySignIn,
     Latch,
@@ -11,14 +12,7 @@ from broker.core.commands import (
     Unlatch,
 )
 from broker.core.emergency import LIFT_PENDING_SECONDS
-from broker.core.events import (
-    AdminSignInProved,
-    CommitFailed,
-    EmergencyRequested,
-    LatchMissing,
-    Started,
-    StopLifted,
-)
+from broker.core.events import CommitFailed, EmergencyRequested, LatchMissing, Started, StopLifted
 from broker.policy.administration import Role
 from broker.policy.stop import ALL, Stop, parse_scope
 from tests.spec.button import (

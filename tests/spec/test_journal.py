@@ -13,7 +13,7 @@ from structlog.testing import capture_logs
 from auth.personal import Personal
 from auth.principal import PartyId
 from broker.audit.record import Draft
-from broker.core.commands import EndSignIn, EndVisit, RevokeInvitation
+from broker.core.commands import EndSignIn, EndVisit, RemoveSecurityKey, RevokeInvitation
 from broker.shell.journal import Journal, JournalEntry, Mark
 
 NOTHING_ENTERED = Mark(0, 0)
@@ -33,6 +33,12 @@ def test_entries_of_a_dead_process_come_back_whole_and_in_order(tmp_path: Path) 
         assert first.append(entry(number)) is not None
     left, _ = Journal(tmp_path / "j", 65536).left_over(NOTHING_ENTERED)
     assert left == [entry(number) for number in range(3)]
+
+
+def test_the_removal_of_a_security_key_comes_back_as_that(tmp_path: Path) -> None:
+    removed = JournalEntry(1, (), (RemoveSecurityKey("key-1"),))
+    Journal(tmp_path / "j", 65536).append(removed)
+    assert Journal(tmp_path / "j", 65536).left_over(NOTHING_ENTERED)[0] == [removed]
 
 
 def test_what_the_record_has_does_not_come_back(tmp_path: Path) -> None:

@@ -6,20 +6,27 @@ from __future__ import annotations
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
+from auth.security_key import RelyingParty
 from broker.shell.gateway.admin_door import AdminDoor, DeniedError
 from broker.shell.gateway.admin_emergency import EmergencyDesk
 from broker.shell.gateway.admin_policy import PolicyDesk
+from broker.shell.gateway.admin_security_keys import SecurityKeysDesk
 from broker.shell.gateway.admin_sessions import SessionsDesk
 from broker.shell.gateway.edge import Edge
 from broker.shell.gateway.http import listener_app, refused_answer
 from broker.shell.gateway.pages import Pages
+from broker.shell.gateway.security_keys import SecurityKeys
 
 
 def admin_app(edge: Edge, pages: Pages) -> web.Application:
     """Everything the admin listener serves."""
     app = listener_app(edge, "admin", edge.settings.admin.origin)
     app.middlewares.append(_tell_denials)
-    door = AdminDoor(edge)
+    name, origin = edge.settings.admin.host_name, edge.settings.admin.origin
+    page = RelyingParty(name, origin) if name is not None else None
+    keys = SecurityKeys(page, edge.driver, lambda: edge.clock())
+    door = AdminDoor(edge, keys)
+    own_keys = SecurityKeysDesk(edge, door, keys)
     sessions, policy = SessionsDesk(edge, door), PolicyDesk(edge, door)
     emergency = EmergencyDesk(edge, door)
 
@@ -38,7 +45,12 @@ def admin_app(edge: Edge, pages: Pages) -> web.Application:
     app.router.add_get("/metrics", metrics)
     app.router.add_get("/api/me", door.me)
     app.router.add_post("/api/sign-in", door.sign_in)
+    app.router.add_post("/api/sign-in/challenge", door.challenge)
     app.router.add_post("/api/sign-out", door.sign_out)
+    app.router.add_get("/api/security-keys", own_keys.show)
+    app.router.add_post("/api/security-keys/begin", own_keys.begin)
+    app.router.add_post("/api/security-keys/finish", own_keys.finish)
+    app.router.add_post("/api/security-keys/remove", own_keys.remove)
     app.router.add_get("/api/sessions", sessions.show)
     app.router.add_post("/api/sessions/end", sessions.end)
     app.router.add_get("/api/bandwidth", sessions.bandwidth)

@@ -8,8 +8,9 @@ from aiohttp import web
 from pydantic import Field
 
 from auth.personal import Personal
+from broker.core.admin_events import SessionEndRequested
 from broker.core.commands import ConnectionId, RequestId
-from broker.core.events import MediaCount, SessionEndRequested
+from broker.core.events import MediaCount
 from broker.core.overview import LiveSession
 from broker.policy.administration import View
 from broker.shell.bandwidth_meter import STEP_SECONDS

@@ -13,9 +13,10 @@ from auth.local_accounts import LocalAccounts
 from auth.personal import Personal
 from auth.second_factor import SecondFactors
 from auth.throttle import FailureTable, SignInThrottle
+from broker.core.admin_events import SessionEndRequested
 from broker.core.clock import Now
 from broker.core.commands import ReplyRefused, RequestId
-from broker.core.events import EmergencyRequested, EntryRefused, Event, SessionEndRequested
+from broker.core.events import EmergencyRequested, EntryRefused, Event
 from broker.policy.administration import Role
 from broker.shell.bandwidth_meter import BandwidthMeter
 from broker.shell.driver import Driver

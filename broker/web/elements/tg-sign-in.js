@@ -50,8 +50,8 @@ class SignIn extends HTMLElement {
     return [];
   }
 
-  /** @returns {Record<string, unknown>} the answers to that */
-  answers() {
+  /** @returns {Promise<Record<string, unknown> | string>} the answers to that, or why there are none */
+  async answers() {
     return {};
   }
 
@@ -75,7 +75,13 @@ class SignIn extends HTMLElement {
     event.preventDefault();
     this.#submit.disabled = true;
     this.#problem.replaceChildren();
-    const asked = { login: this.#login.value, password: this.#password.value, ...this.answers(),
+    const further = await this.answers();
+    if (typeof further === "string") {
+      this.#submit.disabled = false;
+      this.#problem.textContent = further;
+      return;
+    }
+    const asked = { login: this.#login.value, password: this.#password.value, ...further,
       notice_acknowledged: this.#seen.checked };
     const answer = await post("/api/sign-in", asked);
     this.#submit.disabled = false;

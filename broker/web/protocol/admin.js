@@ -18,6 +18,7 @@
  * @typedef {{errors: string[], findings: {kind: string, rule_id: string, sentence: string}[]}} Checked
  * @typedef {{seq: number, ts: string, decision_id: string, action: string, actor: string | null,
  *   counterpart: string | null, before_code: string, after_code: string, rules: string[]}} Change
+ * @typedef {{credential_id: string, name: string, enrolled_at: number, used_at: number | null}} OwnKey
  * @typedef {{decided: number, unreadable: number, changed: Change[], changed_omitted: number}} Replayed
  */
 
@@ -32,9 +33,11 @@ export const ROLES = {
 
 /** @type {Record<Role, string[]>} */
 export const PAGES = {
-  operator: ["tg-alarms", "tg-emergency", "tg-sessions", "tg-bandwidth"],
-  policy_administrator: ["tg-alarms", "tg-emergency", "tg-bandwidth", "tg-policy", "tg-explain", "tg-replay"],
-  auditor: ["tg-alarms", "tg-emergency", "tg-sessions", "tg-bandwidth", "tg-policy", "tg-explain", "tg-replay"],
+  operator: ["tg-alarms", "tg-emergency", "tg-sessions", "tg-bandwidth", "tg-security-keys"],
+  policy_administrator: ["tg-alarms", "tg-emergency", "tg-bandwidth", "tg-policy", "tg-explain", "tg-replay",
+    "tg-security-keys"],
+  auditor: ["tg-alarms", "tg-emergency", "tg-sessions", "tg-bandwidth", "tg-policy", "tg-explain", "tg-replay",
+    "tg-security-keys"],
   recovery: ["tg-alarms", "tg-emergency"],
   break_glass: ["tg-alarms", "tg-emergency", "tg-sessions", "tg-bandwidth", "tg-policy", "tg-explain", "tg-replay"],
 };
