@@ -14,6 +14,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import os
 import re
 import statistics
 import tempfile
@@ -112,7 +113,7 @@ async def everybody(edge: ServedEdge, people: int) -> dict[str, Any]:
 
 
 async def latest_lag(edge: ServedEdge) -> dict[str, int]:
-    """How often the event loop was late by at most so many seconds, since the start."""
+    """How often the event loop was late by at most so many seconds, since it began."""
     origin = f"https://{edge.addresses.admin}:{edge.addresses.admin_port}"
     async with (
         aiohttp.ClientSession(connector=Connector(edge.ca_file)) as session,
@@ -141,14 +142,22 @@ def directory_alone(slapd: Slapd, authority: Authority, people: int) -> float:
 
 def measured(people: int) -> dict[str, Any]:
     """One round."""
+    cores = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, cores - {max(cores)} or cores)
     with tempfile.TemporaryDirectory() as folder, served(Path(folder), people) as (edge, slapd, authority):
         alone = directory_alone(slapd, authority, people)
+        # As in the other load tests: what is measured on the first core, who asks on the last.
+        os.sched_setaffinity(0, {max(cores)})
+        before = asyncio.run(latest_lag(edge))
         figures = asyncio.run(everybody(edge, people))
-        lag = asyncio.run(latest_lag(edge))
+        after = asyncio.run(latest_lag(edge))
+        lag = {bound: after[bound] - before[bound] for bound in after}
+        os.sched_setaffinity(0, cores)
         state = slapd.read(person(VICTIM), "pwdAccountLockedTime", "pwdFailureTime")
         return figures | {
             "directory_alone_per_second": alone,
             "loop_looks": lag["+Inf"],
+            "loop_looks_later_than_25_ms": lag["+Inf"] - lag["0.025"],
             "loop_looks_later_than_50_ms": lag["+Inf"] - lag[str(LAG_BAR_SECONDS)],
             "failures_the_directory_counted": state.count("pwdFailureTime:"),
             "account_locked": "pwdAccountLockedTime" in state,
