@@ -50,11 +50,13 @@ class LdapPeople:
         return sorted({*own, *self.schema.state_attributes, *self.policy_attributes}, key=str.lower)
 
     def goes_by(self, record: LdapRecord, login: str) -> bool:
-        """Whether that is a login of the entry as we compare them. Servers find more: Samba reads a value up
-        to its first NUL. Whoever signs in by what the throttle takes for another login is not counted."""
-        wanted = case_ignore_key(login)
-        held = (value.decode("utf-8", "replace") for value in record.all(self.login_attribute))
-        return any(len(one) <= MAX_LOGIN_CHARACTERS and case_ignore_key(one) == wanted for one in held)
+        """Whether that is the login of the entry as we compare them: the first where it has several, for each
+        would have guesses of its own, and the directory counts them together. Servers find more: Samba reads
+        a value up to its first NUL."""
+        own = record.text(self.login_attribute)
+        if own is None or len(own) > MAX_LOGIN_CHARACTERS:
+            return False
+        return case_ignore_key(own) == case_ignore_key(login)
 
     def person(
         self, record: LdapRecord, groups: frozenset[str], now_unix_seconds: float
