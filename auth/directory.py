@@ -72,6 +72,11 @@ class DirectoryUnavailable(Exception):  # noqa: N818 (the outcome is the name ca
     """The directory gave no answer in time. Nobody new signs in; the message is for operators and holds no
     secret."""
 
+    def __init__(self, message: str, *, may_have_counted: bool = False) -> None:
+        """`may_have_counted`: a password was on its way, and the directory may count it as a wrong one."""
+        super().__init__(message)
+        self.may_have_counted = may_have_counted
+
 
 class Directory(Protocol):
     """Frozen contract: stable id, attributes, groups, state, version."""

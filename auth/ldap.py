@@ -95,7 +95,8 @@ class LdapDirectory:
         self._questions = BoundedThreads("questions to the directory", 2, MAX_WAITING)
         self._watch = BoundedThreads("looks at the directory", 1, 1)
         self._known: OrderedDict[str, _Known] = OrderedDict()
-        self._listed: tuple[int, float, Sequence[DirectoryEntry]] | None = None
+        self._listed: tuple[int, float, Sequence[DirectoryEntry]] = (0, -math.inf, ())
+        """For how many it was, when it was read, and whom it named."""
         self._graph = self._new_graph()
         self._graph_at = -math.inf
         self._chains_followed = False
@@ -107,9 +108,12 @@ class LdapDirectory:
         if encoded is None or b"\0" in encoded or not _could_be_a_login(login):
             return CredentialCheck(CredentialOutcome.WRONG, None)
         attempt = Attempt()
-        checked = await self._passwords.run(
-            lambda: self._check(attempt, login, encoded), 2 * self._limit_seconds, attempt.abandon
-        )
+        try:
+            checked = await self._passwords.run(
+                lambda: self._check(attempt, login, encoded), 2 * self._limit_seconds, attempt.abandon
+            )
+        except DirectoryUnavailable as unavailable:
+            raise DirectoryUnavailable(str(unavailable), may_have_counted=attempt.bind_unanswered) from None
         self._remember(checked.entry)
         return checked
 
@@ -139,18 +143,22 @@ class LdapDirectory:
 
     async def list_entries(self, limit: int) -> Sequence[DirectoryEntry]:
         """See `Directory.list_entries`; the first that the server names, sorted by name. The same is told
-        again within the interval of the watch."""
+        again within the interval of the watch and, while no server answers, within the grace of an outage."""
         if limit <= 0:
             return []
         now = self._clock()
-        if self._listed is not None:
-            asked, at, told = self._listed
-            if asked >= limit and now - at < self._fresh_seconds:
-                return told[:limit]
+        asked, at, told = self._listed
+        if asked >= limit and now - at < self._fresh_seconds:
+            return told[:limit]
         attempt = Attempt()
-        entries = await self._questions.run(
-            lambda: self._list(attempt, limit), 10 * self._limit_seconds, attempt.abandon
-        )
+        try:
+            entries = await self._questions.run(
+                lambda: self._list(attempt, limit), 10 * self._limit_seconds, attempt.abandon
+            )
+        except DirectoryUnavailable:
+            if asked >= limit and now - at < self._grace_seconds:
+                return told[:limit]
+            raise
         entries.sort(key=lambda entry: (case_ignore_key(entry.name.reveal()), entry.stable_id))
         self._listed = (limit, now, entries)
         return entries

@@ -75,6 +75,8 @@ class Attempt:
 
     def __init__(self) -> None:
         self.abandoned = False
+        self.bind_unanswered = False
+        """Whether somebody's password is, or was, on its way without an answer."""
         self._link: LdapLink | None = None
 
     def uses(self, link: LdapLink) -> None:
@@ -129,15 +131,16 @@ class LdapServers:
         answer, nobody knows whether it counted a failure. Raises DirectoryUnavailable."""
         for server in self._healthy():
             link = LdapLink(server.where, self._context, self._timeout_seconds)
-            sent = False
             try:
                 attempt.uses(link)
                 link.open()
-                sent = True
-                return link.bind(dn, password)
+                attempt.bind_unanswered = True
+                result = link.bind(dn, password)
+                attempt.bind_unanswered = False
+                return result
             except LinkError as error:
                 self._failed(server, attempt, error)
-                if sent:
+                if attempt.bind_unanswered:
                     raise DirectoryUnavailable(f"{server.where} did not answer a bind") from None
             finally:
                 attempt.done()

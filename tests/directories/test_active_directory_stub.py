@@ -172,6 +172,35 @@ async def test_an_answer_after_it_is_not(stub: StubDirectory, directory: LdapDir
         await directory.check("ada", PASSWORD)
 
 
+@pytest.mark.parametrize(("fault", "counts"), [(Fault.HANG_ON_USER_BIND, True), (Fault.HANG, False)])
+async def test_a_password_without_an_answer_may_have_counted_once_it_was_sent(
+    stub: StubDirectory, ask_stubs: AskStubs, fault: Fault, counts: bool
+) -> None:
+    directory = ask_stubs(stub, timeout_seconds=1)
+    stub.fault = fault
+    with pytest.raises(DirectoryUnavailable) as unavailable:
+        await directory.check("ada", PASSWORD)
+    assert unavailable.value.may_have_counted is counts
+    assert (stub.passwords_tried(ADA) == [PASSWORD]) is counts
+
+
+async def test_people_are_listed_as_they_were_within_the_grace_of_an_outage(
+    stub: StubDirectory, ask_stubs: AskStubs
+) -> None:
+    now = 0.0
+    directory = ask_stubs(stub, grace=60, clock=lambda: now)
+    listed = await directory.list_entries(10)
+    assert listed
+    stub.fault = Fault.RESET
+    now = 59.0
+    assert await directory.list_entries(10) == listed
+    with pytest.raises(DirectoryUnavailable):
+        await directory.list_entries(11)
+    now = 61.0
+    with pytest.raises(DirectoryUnavailable):
+        await directory.list_entries(10)
+
+
 async def test_sign_ins_that_are_stuck_hold_up_neither_questions_nor_the_watch(
     monkeypatch: pytest.MonkeyPatch, stub: StubDirectory, ask_stubs: AskStubs
 ) -> None:

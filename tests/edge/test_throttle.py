@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from auth.directory import CredentialCheck, CredentialOutcome
+from auth.directory import CredentialCheck, CredentialOutcome, DirectoryUnavailable
 from auth.ldif import LdifDirectory
 from auth.throttle import SLICES_PER_WINDOW
 from broker.shell import writer
@@ -128,3 +128,18 @@ async def test_no_login_is_in_what_is_stored_of_a_failure(tmp_path: Path) -> Non
         await bench.post_sign_in("canary-login", "canary-password")
         with sqlite3.connect(bench.house.database) as database:
             assert "canary" not in "\n".join(database.iterdump())
+
+
+@pytest.mark.parametrize("may_have_counted", [True, False])
+async def test_a_password_that_the_directory_may_have_counted_is_counted_here_and_no_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, may_have_counted: bool
+) -> None:
+    async def check(directory: LdifDirectory, login: str, password: str) -> CredentialCheck:
+        raise DirectoryUnavailable("it hangs", may_have_counted=may_have_counted)
+
+    monkeypatch.setattr(LdifDirectory, "check", check)
+    async with edge_bench(tmp_path) as bench:
+        codes = [(await bench.post_sign_in("alice", "a guess")).code for _ in range(ALLOWED + 1)]
+        last = "SIGN_IN_THROTTLED" if may_have_counted else "DIRECTORY_UNAVAILABLE"
+        assert codes == ["DIRECTORY_UNAVAILABLE"] * ALLOWED + [last]
+        assert kept(bench) == (ALLOWED if may_have_counted else 0)

@@ -38,26 +38,31 @@ class Attempt:
 
     async def wrong(self, code: str) -> RefusedError:
         """What to raise where something was wrong; `code` says what, to us alone: every refusal looks the
-        same.
-
-        Returns once the failure outlives this process, or cannot: whoever hears of it has used it up. Raises
-        TimeoutError, as for a right one, where the store is too far behind.
-        """
+        same. Raises TimeoutError as `_kept` does."""
         self.edge.refused("auth.refused", code, source_prefix(self.source))
-        request_id = RequestId(f"r-{fresh_id()}")
-        failure = self.edge.throttle.failure(self.account, self.source, self.begun.wall_ms)
-        await self.edge.ask(request_id, PasswordRefused(request_id, failure))
+        await self._kept()
         return RefusedError(SIGN_IN_REFUSED)
 
     async def ask_directory(self, login: str, password: str) -> CredentialCheck:
-        """What the directory says of this login and password. Raises RefusedError where it does not
-        answer."""
+        """What the directory says of this login and password. Raises RefusedError where it does not answer; a
+        password that it may have counted as a wrong one has been used up, and whoever hears of it may have
+        guessed."""
         try:
             return await self.edge.directory.check(login, password)
-        except DirectoryUnavailable:
-            self.no_guess()
+        except DirectoryUnavailable as unavailable:
             self.edge.refused("auth.refused", DIRECTORY_UNAVAILABLE.code, source_prefix(self.source))
+            if unavailable.may_have_counted:
+                await self._kept()
+            else:
+                self.no_guess()
             raise RefusedError(DIRECTORY_UNAVAILABLE) from None
+
+    async def _kept(self) -> None:
+        """Returns once the failure outlives this process, or cannot: whoever hears of it has used it up.
+        Raises TimeoutError, as for a right password, where the store is too far behind."""
+        request_id = RequestId(f"r-{fresh_id()}")
+        failure = self.edge.throttle.failure(self.account, self.source, self.begun.wall_ms)
+        await self.edge.ask(request_id, PasswordRefused(request_id, failure))
 
 
 def vouched_for(check: CredentialCheck) -> DirectoryEntry | None:
