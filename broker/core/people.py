@@ -7,7 +7,9 @@ then it is rather the directory, or somebody's filter, that is wrong, and somebo
 
 from __future__ import annotations
 
-from auth.principal import Guest, Insider, PartyId
+from collections.abc import Mapping, Set
+
+from auth.principal import Insider, PartyId
 from broker.core import administration, calling, leaving, review, signing_in, visit
 from broker.core.clock import Deadline, Now
 from broker.core.commands import Answer, Command, Narrowing, Tell
@@ -27,22 +29,20 @@ def people_read(house: House, event: PeopleRead, now: Now) -> list[Command]:
     """The directory answered."""
     house.directory_silent = None
     house.silenced.clear()
-    commands: list[Command] = []
-    for party, state in event.ended:
-        commands += _access_ended(house, party, f"account_{state}", now)
+    reasons = {party: f"account_{state}" for party, state in event.ended}
     most = max(MAY_ALWAYS_VANISH, event.asked * house.rules.max_vanished_percent // 100)
     house.vanished = len(event.vanished) if len(event.vanished) > most else 0
     if not house.vanished:
-        for party in event.vanished:
-            commands += _access_ended(house, party, "account_removed", now)
-    for person in event.changed:
-        house.people[person.party] = person
-        for connection in house.connections.values():
-            if connection.party == person.party:
-                connection.principal = person
-            elif _host_of(connection) == person.party:
-                connection.host = person
-    return [*commands, *review.of_parties(house, [person.party for person in event.changed], now)]
+        reasons |= dict.fromkeys(event.vanished, "account_removed")
+    commands = _access_ended(house, reasons, now)
+    changed = {person.party: person for person in event.changed}
+    house.people.update(changed)
+    for connection in house.connections.values() if changed else ():
+        connection.principal = changed.get(connection.party, connection.principal)
+        host = review.host_of(connection)
+        if host is not None:
+            connection.host = changed.get(host, connection.host)
+    return [*commands, *review.of_parties(house, changed.keys(), now)]
 
 
 def directory_silent(house: House, event: DirectorySilent, now: Now) -> list[Command]:
@@ -59,50 +59,52 @@ def grace_over(house: House, deadline: Deadline, now: Now) -> list[Command]:
     since = house.directory_silent
     if since is None or now.monotonic_seconds - since < house.rules.directory_grace_seconds:
         return []  # it answered in between
-    house.silenced.extend(
-        dict.fromkeys(c.party for c in house.connections.values() if isinstance(c.principal, Insider))
-    )
+    present = [c.party for c in house.connections.values() if isinstance(c.principal, Insider)]
+    hosts = [one.guest.invited_by for one in house.visits.values()]
+    house.silenced.extend(dict.fromkeys([*present, *hosts]))
     return next_silenced(house, deadline, now)
 
 
 def next_silenced(house: House, deadline: Deadline, now: Now) -> list[Command]:
     """Some more of them."""
-    commands: list[Command] = []
-    for _ in range(min(SLICE, len(house.silenced))):
-        party = house.silenced.popleft()
-        commands += _everything_ends(house, party, "directory_silent", DIRECTORY_SILENT, now)
+    some = frozenset(house.silenced.popleft() for _ in range(min(SLICE, len(house.silenced))))
     if house.silenced:
         house.deadlines.add(now, 0, "directory.slice", "")
-    return commands
+    return _everything_ends(house, some, "directory_silent", DIRECTORY_SILENT, now)
 
 
-def _access_ended(house: House, party: PartyId, reason: str, now: Now) -> list[Command]:
-    """Somebody may use the edge no more: neither they nor whom they let in, and nobody sees them."""
-    house.people.pop(party, None)
-    commands = _everything_ends(house, party, "access_ended", ACCESS_ENDED, now)
-    for own in house.sign_ins_of(party):
-        commands += signing_in.end(house, own, reason, ACCESS_ENDED)
+def _access_ended(house: House, reasons: Mapping[PartyId, str], now: Now) -> list[Command]:
+    """These people may use the edge no more: neither they nor whom they let in, and nobody sees them."""
+    commands = _everything_ends(house, reasons.keys(), "access_ended", ACCESS_ENDED, now)
+    for party, reason in reasons.items():
+        house.people.pop(party, None)
+        for own in house.sign_ins_of(party):
+            commands += signing_in.end(house, own, reason, ACCESS_ENDED)
     return commands
 
 
 def _everything_ends(
-    house: House, party: PartyId, reason: EndReason, row: ErrorRow, now: Now
+    house: House, parties: Set[PartyId], reason: EndReason, row: ErrorRow, now: Now
 ) -> list[Command]:
-    """Media first."""
-    commands: list[Command] = [
-        calling.end(house, call, reason, party)
-        for call in list(house.calls.values())
-        if party in call.grant.parties
-    ]
-    for connection in _connections(house, party):
-        commands += leaving.close(house, connection, row)
-    commands += administration.end_all_of(house, party, reason)
-    for own_visit in [v for v in house.visits.values() if v.guest.invited_by == party]:
+    """Media first, of all of them. However many they are, everything is gone through once."""
+    if not parties:
+        return []
+    commands: list[Command] = []
+    for call in list(house.calls.values()):
+        ended_by = next((party for party in call.grant.parties if party in parties), None)
+        if ended_by is not None:
+            commands.append(calling.end(house, call, reason, ended_by))
+    for party in parties:
+        for connection in _connections(house, party):
+            commands += leaving.close(house, connection, row)
+        commands += administration.end_all_of(house, party, reason)
+    for own_visit in [v for v in house.visits.values() if v.guest.invited_by in parties]:
         commands += visit.end(house, own_visit, "host_gone", now)
-    for viewer in [c for c in house.connections.values() if party in c.sees and not c.closing]:
-        viewer.lose_sight_of(party)
-        told = (Tell(viewer.connection_id, lost_sight(viewer, party)),)
-        commands += [Narrowing((), told), Answer(told, viewer.connection_id)]
+    for viewer in [c for c in house.connections.values() if not c.closing]:
+        for party in sorted(viewer.sees & parties):
+            viewer.lose_sight_of(party)
+            told = (Tell(viewer.connection_id, lost_sight(viewer, party)),)
+            commands += [Narrowing((), told), Answer(told, viewer.connection_id)]
     return commands
 
 
@@ -120,7 +122,3 @@ def watched(house: House) -> dict[PartyId, Insider | None]:
 
 def _connections(house: House, party: PartyId) -> list[Connection]:
     return [house.connections[connection_id] for connection_id in house.by_party.get(party, ())]
-
-
-def _host_of(connection: Connection) -> PartyId | None:
-    return connection.principal.invited_by if isinstance(connection.principal, Guest) else None

@@ -7,7 +7,7 @@ whom, a few at a time: other events are handled in between.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import Literal
 
 from auth.principal import Guest, Insider, PartyId
@@ -68,10 +68,18 @@ def policy_refused(house: House, event: PolicyRefused, now: Now) -> list[Command
     return [Narrowing(records=(record,))]
 
 
-def of_parties(house: House, parties: Iterable[PartyId], now: Now) -> list[Command]:
-    """Ask again about what these people have to do with."""
-    for party in parties:
-        _queue_party(house, party)
+def of_parties(house: House, parties: Collection[PartyId], now: Now) -> list[Command]:
+    """Ask again about what these people have to do with: their calls, their own and their guests'
+    connections, and who sees them. However many they are, everything is gone through once."""
+    if not parties:
+        return _start(house, now)
+    wanted = frozenset(parties)
+    everybody = house.connections.values()
+    concerned = [c for c in everybody if c.party in wanted or host_of(c) in wanted]
+    viewers = [c for c in everybody if c.party in wanted or not wanted.isdisjoint(c.sees)]
+    _queue(house, "call", (c.call_id for c in house.calls.values() if wanted.intersection(c.grant.parties)))
+    _queue(house, "connection", (c.connection_id for c in concerned))
+    _queue(house, "sight", (c.connection_id for c in viewers))
     return _start(house, now)
 
 
@@ -104,15 +112,6 @@ def everything(house: House, now: Now) -> list[Command]:
     _queue(house, "connection", house.connections)
     _queue(house, "sight", house.connections)
     return _start(house, now)
-
-
-def _queue_party(house: House, party: PartyId) -> None:
-    own = [c.connection_id for c in _connections(house, party)]
-    guests = [c.connection_id for c in _guests_connections(house, party)]
-    _queue(house, "call", (c.call_id for c in house.calls.values() if party in c.grant.parties))
-    _queue(house, "connection", (*own, *guests))
-    viewers = [c.connection_id for c in house.connections.values() if party in c.sees]
-    _queue(house, "sight", (*own, *viewers))
 
 
 def _queue(house: House, kind: str, ids: Iterable[str]) -> None:
@@ -157,12 +156,9 @@ def _connections(house: House, party: PartyId) -> list[Connection]:
     return [house.connections[connection_id] for connection_id in house.by_party.get(party, ())]
 
 
-def _guests_connections(house: House, host: PartyId) -> list[Connection]:
-    return [
-        connection
-        for connection in house.connections.values()
-        if isinstance(connection.principal, Guest) and connection.principal.invited_by == host
-    ]
+def host_of(connection: Connection) -> PartyId | None:
+    """Of a guest's connection, who invited them."""
+    return connection.principal.invited_by if isinstance(connection.principal, Guest) else None
 
 
 def _as_known(house: House, party: PartyId) -> Insider | Guest | None:

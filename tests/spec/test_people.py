@@ -171,6 +171,30 @@ def test_what_is_open_goes_on_for_the_grace_of_a_silent_directory_and_ends_then(
     assert outcome.writes == [], "they come back with the sign-in they have, once it answers"
 
 
+def test_guests_of_a_host_who_is_not_here_leave_with_everybody_when_the_grace_is_over() -> None:
+    play = Playbook()
+    ada = play.person("ada")
+    guest = play.admitted(ada)
+    play >> ada.leaves()
+    play >> DirectorySilent()
+    play.later(GRACE_SECONDS - 1)
+    assert still_there(play, guest)
+    play.later(1)
+    assert not still_there(play, guest)
+    assert play.house.visits == {}
+
+
+def test_both_sides_of_a_call_may_lose_access_at_once_and_it_ends_once() -> None:
+    play = Playbook()
+    ada, bob = play.person("ada"), play.person("bob")
+    call_id = play.talking(ada, bob)
+    ended = ((ada.party, "disabled"), (bob.party, "expired"))
+    outcome = play >> PeopleRead(2, ended=ended)
+    assert [e for e in outcome.effects if isinstance(e, WithdrawMedia)] == [WithdrawMedia(call_id)]
+    reasons = {r.fields["user"]: r.fields["reason"] for r in outcome.records if r.type == "auth.ended"}
+    assert reasons == {ada.party: "account_disabled", bob.party: "account_expired"}
+
+
 def test_an_answer_in_between_ends_the_grace_and_the_next_silence_has_a_new_one() -> None:
     play = Playbook()
     ada = play.person("ada")
