@@ -192,6 +192,7 @@ async def test_people_are_listed_as_they_were_within_the_grace_of_an_outage(
     listed = await directory.list_entries(10)
     assert listed
     stub.fault = Fault.RESET
+    stub.disconnect()
     now = 59.0
     assert await directory.list_entries(10) == listed
     with pytest.raises(DirectoryUnavailable):
