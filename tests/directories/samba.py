@@ -150,19 +150,6 @@ class Samba:
         """One attribute's values; none removes it."""
         self.modify(change(dn, "replace", attribute, *values))
 
-    def pause(self) -> None:
-        self.process.pause()
-
-    def resume(self) -> None:
-        self.process.resume()
-
-    def kill(self) -> None:
-        self.process.kill()
-
-    def restart(self) -> None:
-        """With the data and the address it had."""
-        self.process.restart()
-
     def _as_administrator(self) -> tuple[str, ...]:
         return ("-x", "-H", self.ldaps_url, "-D", _ADMINISTRATOR, "-w", _ADMINISTRATOR_PASSWORD)
 

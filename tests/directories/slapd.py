@@ -119,19 +119,6 @@ class Slapd:
         """A group needs one member at least: the last cannot be removed."""
         self.modify(change(group_dn(group), "delete", "member", dn))
 
-    def pause(self) -> None:
-        self.process.pause()
-
-    def resume(self) -> None:
-        self.process.resume()
-
-    def kill(self) -> None:
-        self.process.kill()
-
-    def restart(self) -> None:
-        """With the data and the ports it had."""
-        self.process.restart()
-
     def _as_root(self) -> tuple[str, ...]:
         return ("-Q", "-Y", "EXTERNAL", "-H", self.admin_url)
 

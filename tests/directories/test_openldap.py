@@ -278,10 +278,10 @@ async def test_a_server_that_dies_and_comes_back_with_its_data_is_used_again(
     login = newcomer()
     found = await directory.find(login)
     assert found is not None
-    slapd.kill()
+    slapd.process.kill()
     with pytest.raises(DirectoryUnavailable):
         await directory.read([found.stable_id])
-    slapd.restart()
+    slapd.process.restart()
     async with asyncio.timeout(5):
         while True:
             try:
@@ -298,7 +298,7 @@ async def test_a_server_that_is_frozen_costs_one_timeout_and_what_was_known_last
     directory = open_directory("openldap", slapd.ldaps_url, timeout_seconds=1, grace=60, clock=lambda: now[0])
     found = await directory.find(newcomer())
     assert found is not None
-    slapd.pause()
+    slapd.process.pause()
     try:
         now[0] += 59
         assert await directory.get(found.stable_id) == found
@@ -306,7 +306,7 @@ async def test_a_server_that_is_frozen_costs_one_timeout_and_what_was_known_last
         with pytest.raises(DirectoryUnavailable):
             await directory.get(found.stable_id)
     finally:
-        slapd.resume()
+        slapd.process.resume()
 
 
 # --- another server --------------------------------------------------------------------------------------
@@ -333,9 +333,9 @@ async def test_more_people_than_the_server_tells_at_once_are_read_in_pages(
     assert len({one.stable_id for one in everybody}) == len(everybody) >= 1200
     assert names == sorted(names, key=case_ignore_key)
     # What was read is told again, and of it as much as is asked for.
-    crowded.kill()
+    crowded.process.kill()
     assert await directory.list_entries(300) == everybody[:300]
-    crowded.restart()
+    crowded.process.restart()
     ids = [one.stable_id for one in everybody]
     fresh = open_directory("openldap", crowded.ldaps_url)
     assert set(await fresh.read([*ids, "not-an-id"])) == set(ids)

@@ -120,13 +120,13 @@ async def test_a_directory_that_goes_away_leaves_people_their_grace_and_lets_nob
     edge: ServedEdge, slapd: Slapd, how: str
 ) -> None:
     async with signed_in(edge, "ada") as ada:
-        (slapd.kill if how == "killed" else slapd.pause)()
+        (slapd.process.kill if how == "killed" else slapd.process.pause)()
         await alarm_holds(edge, "directory_silent")
         with pytest.raises(EdgeRefused) as refused:
             await sign_in(edge.inside, "bert", PASSWORD, edge.ca_file)
         assert refused.value.code == "DIRECTORY_UNAVAILABLE"
         await closed_with(ada, "DIRECTORY_SILENT")
-    (slapd.restart if how == "killed" else slapd.resume)()
+    (slapd.process.restart if how == "killed" else slapd.process.resume)()
     await alarm_holds(edge, "directory_silent", holds=False)
     assert await sign_in(edge.inside, "bert", PASSWORD, edge.ca_file)
     lines = [json.loads(line) for line in edge.log().splitlines() if line.startswith("{")]
@@ -139,7 +139,7 @@ async def test_who_was_signed_in_comes_back_within_the_grace_of_an_outage(
 ) -> None:
     token = await sign_in(edge.inside, "ada", PASSWORD, edge.ca_file)
     async with join(edge.inside, token, edge.ca_file):
-        slapd.kill()
+        slapd.process.kill()
     async with join(edge.inside, token, edge.ca_file):
         pass
     await alarm_holds(edge, "directory_silent")
